@@ -1,0 +1,89 @@
+# Every target does its own set-up in .venv, and repeats it only when pyproject.toml or constraints.txt change.
+#   make test ARGS="-k reading -x"    passes arguments on to pytest
+#   make run PYTHON=python3.12        takes another interpreter (3.11 or newer)
+
+PYTHON  ?= python3
+ARGS    ?=
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PINS    := pyproject.toml constraints.txt
+
+say = @printf '\n== %s\n' "$(1)"
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast types lint check format nano clean
+
+help:  ## list the targets
+	@printf 'Each does all of its own set-up:\n\n'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: $(VENV)/.installed  ## answer a few questions with the embedded model
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/examples/tour.sh
+
+test: $(VENV)/.testing  ## run the whole test suite
+	$(call say,Tests)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.testing  ## run it without what takes minutes
+	$(call say,Tests but for the slow ones)
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+types: $(VENV)/.linting  ## check types
+	$(call say,Types)
+	$(BIN)/mypy
+
+lint: $(VENV)/.linting  ## check style and format
+	$(call say,Style)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(VENV)/.linting  ## put style and format right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+check: test types lint  ## tests, types, style
+
+# Hours on two CPU cores; a run that is cut short goes on.
+NANO    := build/nano
+nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put it in place
+	$(call say,Training: it goes on where it was cut short)
+	$(BIN)/python -m orca_guard_nano.recipe.train --out $(NANO) $(ARGS)
+	$(call say,Measuring)
+	$(BIN)/python -m orca_guard_nano.recipe.evaluate $(NANO) --json > $(NANO)/measured.json
+	$(BIN)/python -m orca_guard_nano.recipe.card $(NANO) --training $(NANO)/training.json --measured $(NANO)/measured.json
+	$(call say,Fitting its form recogniser)
+	$(BIN)/python -m orca_guard_nano.recipe.questions > $(NANO)/questions.jsonl
+	$(BIN)/orca-guard forms fit --model $(NANO) --file $(NANO)/questions.jsonl --out $(NANO)/forms.json
+	cd $(NANO) && install -m 644 *.safetensors config.json generation_config.json tokenizer.json tokenizer_config.json \
+		chat_template.jinja profile.toml forms.json README.md $(CURDIR)/plugins/orca_guard_nano/weights
+	$(BIN)/python docs/build.py --figures
+
+clean:  ## remove the environment and everything that tools left behind
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up ------------------------------------------------------------------------------------
+
+$(VENV)/.made: $(PINS)
+	$(call say,Making $(VENV))
+	@$(PYTHON) -c 'import sys; sys.exit("orca-guard needs Python 3.11 or newer; name one: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --upgrade pip
+	@$(INSTALL) --group build
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made
+	$(call say,Installing orca-guard and what it needs: torch is large - give it a minute or two)
+	@$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.testing: $(VENV)/.installed
+	$(call say,Installing what the tests need)
+	@$(INSTALL) --group test
+	@touch $@
+
+$(VENV)/.linting: $(VENV)/.testing
+	$(call say,Installing the type checker and the linter)
+	@$(INSTALL) --group lint
+	@touch $@

@@ -1,0 +1,178 @@
+"""Puts a pipeline together: names from a pipeline file, what plugins provide for them, and the digest of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from orca_guard import configuration
+from orca_guard.configuration import GuardTable, ModelTable, PipelineTable
+from orca_guard.contracts import (
+    API_VERSION,
+    AskingGuard,
+    GuardSettings,
+    Model,
+    ModelLoader,
+    ModelSpec,
+    NamedModel,
+    Selector,
+    TextGuard,
+)
+from orca_guard.errors import PluginFailed, UnknownName, UsageError
+from orca_guard.forms import Forms
+from orca_guard.guards import GuardInPlace
+from orca_guard.host import Host, Plugin, Provided, own_identity
+from orca_guard.identity import digest_of
+from orca_guard.pipeline import Limits, Pipeline
+from orca_guard.types import Action, Decoding
+
+VOLATILE = ("date", "placement")
+"""Keys of a model's identity, or their beginnings, that are recorded and do not count: a day, where layers lie."""
+
+
+def assemble(table: PipelineTable, host: Host) -> Pipeline:
+    """The pipeline that a file describes, its model loaded.
+
+    Raises:
+        UsageError: a name that nothing provides, a setting that makes no sense.
+        NotReady: a plugin that is needed failed, a name was withdrawn, a model does not load.
+    """
+    strategies = {name: host.strategies.find(name) for name in table.strategies}
+    guards = [_guard(guard, position, host) for position, guard in enumerate(configuration.guards_of(table))]
+    selector, selector_plugin = _selector(table, host)
+    loader, spec = resolve(table.model, host)
+    model = _opened(loader.item, spec)
+    pipeline = Pipeline(
+        model=model,
+        strategies={name: provided.item for name, provided in strategies.items()},
+        selector=selector,
+        guards=tuple(place for place, _ in guards),
+        decoding=Decoding(**msgspec.structs.asdict(table.decoding)),
+        limits=Limits(**msgspec.structs.asdict(table.limits)),
+        system=table.system,
+        notices=_notices(table, model, host),
+        warnings=_warnings(table),
+        forms=Forms.load(model.forms) if model.forms else None,
+        tell=host.tell,
+    )
+    identity = {
+        "format": table.format,
+        "api": API_VERSION,
+        "orca-guard": own_identity(),
+        "loader": {"name": loader.item.name, **loader.plugin.identity()},
+        "model": dict(model.identity),
+        "selector": {**msgspec.to_builtins(table.selector), **selector_plugin.identity()},
+        "strategies": [
+            {"name": name, "system": pipeline.system_of(provided.item), **provided.plugin.identity()}
+            for name, provided in strategies.items()
+        ],
+        "guards": [_guard_identity(place, plugin) for place, plugin in guards],
+        "decoding": msgspec.to_builtins(pipeline.decoding),
+        "limits": msgspec.to_builtins(pipeline.limits),
+        "system": table.system,
+    }
+    return replace(pipeline, identity=identity, digest=digest_of(lasting(identity)))
+
+
+def lasting(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity without what changes from day to day or from machine to machine."""
+    model = {key: value for key, value in identity["model"].items() if not key.startswith(VOLATILE)}
+    return {**identity, "model": model}
+
+
+def resolve(table: ModelTable, host: Host) -> tuple[Provided[ModelLoader], ModelSpec]:
+    """What a model's name stands for: a named model, `LOADER:REFERENCE`, or what exactly one loader claims."""
+    name = table.name
+    prefix, _, reference = name.partition(":")
+    if name in host.models.names() or name in host.models.withdrawn:
+        found = host.models.get(name)
+        if isinstance(found, NamedModel):
+            return _loader(found.loader, host), _spec(table, found.reference, profile=found.profile)
+        raise UsageError(f"{name!r} is a loader: say which model, as in {name}:REFERENCE")
+    if reference and prefix in host.models.names() and not reference.startswith("//"):
+        return _loader(prefix, host), _spec(table, reference)
+    return _claimant(name, host), _spec(table, name)
+
+
+def _opened(loader: ModelLoader, spec: ModelSpec) -> Model:
+    model = loader.open(spec)
+    if not isinstance(model, Model):
+        raise PluginFailed(f"loader {loader.name!r} opened something that is no model: {type(model).__name__}")
+    return model
+
+
+def _loader(name: str, host: Host) -> Provided[ModelLoader]:
+    found = host.models.find(name)
+    if isinstance(found.item, NamedModel):
+        raise UsageError(f"{name!r} is a model, not a loader of models")
+    return Provided(found.item, found.plugin)
+
+
+def _claimant(reference: str, host: Host) -> Provided[ModelLoader]:
+    loaders = [Provided(p.item, p.plugin) for _, p in host.models if not isinstance(p.item, NamedModel)]
+    claims = [provided for provided in loaders if provided.item.claims(reference)]
+    if len(claims) == 1:
+        return claims[0]
+    if claims:
+        names = " or ".join(f"{provided.item.name}:{reference}" for provided in claims)
+        raise UsageError(f"more than one loader opens {reference!r}: say {names}")
+    try:
+        return _loader(reference, host)
+    except UnknownName as error:
+        hint = "A model is a name, a directory, a hub id (owner/name), or a server's address."
+        raise UnknownName("model", reference, error.known, hint=hint) from None
+
+
+def _spec(table: ModelTable, reference: str, *, profile: str = "") -> ModelSpec:
+    settings = msgspec.structs.asdict(table)
+    return ModelSpec(**settings | {"reference": reference, "profile": table.profile or profile})
+
+
+def _selector(table: PipelineTable, host: Host) -> tuple[Selector, Plugin]:
+    found = host.selectors.find(table.selector.name)
+    selector = found.item.make(table.strategies, table.selector.options)
+    if not isinstance(selector, Selector):
+        raise PluginFailed(f"{found.plugin} made something of {table.selector.name!r} that is no selector")
+    return selector, found.plugin
+
+
+def _guard(table: GuardTable, position: int, host: Host) -> tuple[GuardInPlace, Plugin]:
+    found = host.guards.find(table.name)
+    settings = GuardSettings(
+        threshold=table.threshold, action=Action(table.action) if table.action else None, options=table.options
+    )
+    guard = found.item.make(settings)
+    if not isinstance(guard, TextGuard | AskingGuard):
+        raise PluginFailed(f"{found.plugin} made something of {table.name!r} that is no guard")
+    place = GuardInPlace(
+        guard=guard,
+        target=f"guard {position} {table.name}",
+        settings=settings,
+        on_error=Action(table.on_error),
+        timeout_s=table.timeout_s,
+    )
+    return place, found.plugin
+
+
+def _guard_identity(place: GuardInPlace, plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": place.name,
+        **msgspec.to_builtins(place.settings),
+        "on_error": place.on_error.value,
+        "timeout_s": place.timeout_s,
+        **plugin.identity(),
+    }
+
+
+def _notices(table: PipelineTable, model: Model, host: Host) -> tuple[str, ...]:
+    named = host.models.get(table.model.name) if table.model.name in host.models.names() else None
+    return tuple(notice for notice in (getattr(named, "notice", ""), model.notice) if notice)
+
+
+def _warnings(table: PipelineTable) -> tuple[str, ...]:
+    off = [f"guard {name!r} is turned off" for name in table.guards_off]
+    none = [] if configuration.guards_of(table) else ["no guard is on: nothing judges questions or answers"]
+    return (*off, *none)

@@ -1,0 +1,277 @@
+"""The pipeline file: TOML that fixes model, selector, strategies, guards, decoding and limits."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from orca_guard.errors import BadInput, UnknownName, suggest
+
+FORMAT = 1
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A table whose unknown keys are errors."""
+
+
+class ModelTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[model]`: see `contracts.ModelSpec` for what each key means.
+
+    `name` is a model that comes with a plugin, `LOADER:REFERENCE`, a directory, a hub id or a server's address.
+    """
+
+    name: str = "nano"
+    adapter: str = ""
+    profile: str = ""
+    revision: str = ""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device_map: str | dict[str, str | int] = ""
+    max_memory: dict[str, str | int] = {}
+    offload_dir: str = ""
+    batch_size: int = 16
+    offline: bool = False
+    trust_remote_code: bool = False
+    options: dict[str, Any] = {}
+
+
+class SelectorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[selector]`: how a strategy is picked."""
+
+    name: str = "fixed"
+    options: dict[str, Any] = {}
+
+
+class GuardTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[guards]]`: one guard, in the order in which guards are asked.
+
+    Attributes:
+        name: of the guard.
+        threshold: its operating point; absent leaves the guard's own.
+        action: what a hit leads to; absent leaves the guard's own.
+        on_error: what happens when it cannot judge.
+        timeout_s: seconds it may take for one batch.
+        options: what only this guard understands.
+    """
+
+    name: str
+    threshold: float | None = None
+    action: Literal["redact", "revise", "abstain", "block"] | None = None
+    on_error: Literal["block", "abstain", "allow"] = "block"
+    timeout_s: float = 10.0
+    options: dict[str, Any] = {}
+
+
+class DecodingTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[decoding]`: see `types.Decoding`."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class LimitsTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[limits]`: over all passes, guards and attempts of one question.
+
+    Attributes:
+        deadline_s: seconds from the first pass to the answer.
+        new_tokens: tokens generated.
+        retries: further attempts after guards let none through, where the selector escalates.
+    """
+
+    deadline_s: float = 600.0
+    new_tokens: int = 4096
+    retries: int = 1
+
+
+class PipelineTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. Without the key `guards` the default guards stand; `guards = []` is a pipeline without any.
+
+    Attributes:
+        format: of the file.
+        guards_off: guards that were turned off on purpose; every answer says so.
+        strategies: what the selector may pick, in order of preference.
+        system: replaces every strategy's system message; absent leaves them their own.
+    """
+
+    format: int = FORMAT
+    strategies: tuple[str, ...] = ("cautious",)
+    system: str | None = None
+    model: ModelTable = ModelTable()
+    selector: SelectorTable = SelectorTable()
+    guards: tuple[GuardTable, ...] | msgspec.UnsetType = msgspec.UNSET
+    guards_off: tuple[str, ...] = ()
+    decoding: DecodingTable = DecodingTable()
+    limits: LimitsTable = LimitsTable()
+
+
+def default() -> PipelineTable:
+    """The pipeline that comes with orca-guard."""
+    return parse(files("orca_guard").joinpath("pipeline.toml").read_text("utf-8"), source="the default pipeline")
+
+
+def read(path: Path) -> PipelineTable:
+    """The pipeline in a file.
+
+    Raises:
+        BadInput: it cannot be read, is no TOML, has an unknown key or a value out of range.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read the pipeline file {path}: {getattr(error, 'strerror', None) or error}") from error
+    return parse(text, source=str(path))
+
+
+def parse(text: str, *, source: str) -> PipelineTable:
+    """The pipeline in a text; `source` names it in errors."""
+    try:
+        table = msgspec.convert(tomllib.loads(text), PipelineTable)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{source} is not valid TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{source}: {_explained(str(error))}") from error
+    if table.guards is msgspec.UNSET:
+        table = msgspec.structs.replace(table, guards=default().guards)
+    return validated(table, source=source)
+
+
+def guards_of(table: PipelineTable) -> tuple[GuardTable, ...]:
+    """The guards, in order."""
+    return () if isinstance(table.guards, msgspec.UnsetType) else table.guards
+
+
+def validated(table: PipelineTable, *, source: str) -> PipelineTable:
+    """The table itself, if every number in it makes sense. Raises `BadInput`."""
+    for key, good, wanted in _rules(table):
+        if not good:
+            raise BadInput(f"{source}: {key} {wanted}")
+    return table
+
+
+def _rules(t: PipelineTable) -> Sequence[tuple[str, bool, str]]:
+    d, limits = t.decoding, t.limits
+    guards = guards_of(t)
+    names = [guard.name for guard in guards]
+    return (
+        ("format", t.format == FORMAT, f"is {t.format}; this version reads format {FORMAT}"),
+        ("strategies", bool(t.strategies), "is empty; name at least one"),
+        ("decoding.max_new_tokens", 1 <= d.max_new_tokens <= 1_000_000, "must be between 1 and 1000000"),  # noqa: PLR2004
+        ("decoding.temperature", 0 <= d.temperature <= 100, "must be between 0 and 100"),  # noqa: PLR2004
+        ("decoding.top_p", 0 < d.top_p <= 1, "must be above 0 and at most 1"),
+        ("decoding.top_k", d.top_k >= 0, "must be 0 or more"),
+        ("decoding.seed", 0 <= d.seed < 2**63, "must be between 0 and 2**63 - 1"),
+        ("decoding.stop", all(d.stop), "holds an empty string"),
+        ("limits.deadline_s", 0 < limits.deadline_s < float("inf"), "must be above 0"),
+        ("limits.new_tokens", limits.new_tokens >= 1, "must be 1 or more"),
+        ("limits.retries", limits.retries >= 0, "must be 0 or more"),
+        ("model.batch_size", t.model.batch_size >= 1, "must be 1 or more"),
+        ("guards", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
+        ("guards.timeout_s", all(0 < g.timeout_s < float("inf") for g in guards), "must be above 0"),
+        ("guards.threshold", all(_finite(g.threshold) for g in guards), "must be a finite number"),
+    )
+
+
+def _finite(number: float | None) -> bool:
+    return number is None or abs(number) < float("inf")
+
+
+def _explained(message: str) -> str:
+    """The decoder's message, with a suggestion where it names an unknown key."""
+    match = re.match(r"Object contains unknown field `(.*?)`(?: - at `\$(.*?)`)?", message)
+    if not match:
+        return message.replace("`$.", "`").replace("`$`", "the file")
+    key, path = match[1], (match[2] or "").lstrip(".")
+    table = _TABLES.get(re.sub(r"\[.*?\]", "", path), PipelineTable)
+    where = f"{path}.{key}" if path else key
+    return f"unknown key {where!r}{suggest(key, table.__struct_fields__)}"
+
+
+_TABLES: dict[str, type[msgspec.Struct]] = {
+    "model": ModelTable,
+    "selector": SelectorTable,
+    "guards": GuardTable,
+    "decoding": DecodingTable,
+    "limits": LimitsTable,
+}
+
+
+def overridden(
+    table: PipelineTable,
+    *,
+    strategy: str | None = None,
+    selector: str | None = None,
+    system: str | None = None,
+    guards: Sequence[str] = (),
+    no_guards: Sequence[str] = (),
+    **settings: Any,
+) -> PipelineTable:
+    """The table with single things changed, as flags and keyword arguments do it.
+
+    Args:
+        table: what is changed.
+        strategy: the only strategy.
+        selector: name of the selector.
+        system: replaces every strategy's system message.
+        guards: `NAME` or `NAME=THRESHOLD`, added at the end or changed in place.
+        no_guards: turned off; every answer says so.
+        settings: any key of `[model]` (`model` for its name), `[decoding]` or `[limits]`; None changes nothing.
+    """
+    changes: dict[str, Any] = {
+        "strategies": (strategy,) if strategy else table.strategies,
+        "system": table.system if system is None else system,
+        "selector": SelectorTable(name=selector) if selector else table.selector,
+    }
+    for name, value in settings.items():
+        if value is not None:
+            field, key = _home_of(name)
+            changes[field] = msgspec.structs.replace(changes.get(field, getattr(table, field)), **{key: value})
+    table = _without(msgspec.structs.replace(table, **changes), no_guards)
+    for text in guards:
+        table = _with_guard(table, text)
+    return validated(table, source="the options")
+
+
+def _home_of(name: str) -> tuple[str, str]:
+    if name == "model":
+        return "model", "name"
+    for field, struct in (("model", ModelTable), ("decoding", DecodingTable), ("limits", LimitsTable)):
+        if name in struct.__struct_fields__ and name not in {"name", "options"}:
+            return field, name
+    known = (*ModelTable.__struct_fields__, *DecodingTable.__struct_fields__, *LimitsTable.__struct_fields__)
+    raise BadInput(f"there is no setting {name!r}{suggest(name, known)}")
+
+
+def _with_guard(table: PipelineTable, text: str) -> PipelineTable:
+    name, sign, number = text.partition("=")
+    try:
+        threshold = float(number) if sign else None
+    except ValueError:
+        raise BadInput(f"guard {name!r}: {number!r} is no threshold; write {name}=0.5") from None
+    guards = list(guards_of(table))
+    at = next((i for i, guard in enumerate(guards) if guard.name == name), None)
+    if at is None:
+        guards.append(GuardTable(name=name, threshold=threshold))
+    elif threshold is not None:
+        guards[at] = msgspec.structs.replace(guards[at], threshold=threshold)
+    return msgspec.structs.replace(table, guards=tuple(guards))
+
+
+def _without(table: PipelineTable, names: Sequence[str]) -> PipelineTable:
+    guards = guards_of(table)
+    for name in names:
+        if name not in {guard.name for guard in guards}:
+            raise UnknownName("guard of this pipeline", name, [guard.name for guard in guards])
+    return msgspec.structs.replace(
+        table,
+        guards=tuple(guard for guard in guards if guard.name not in names),
+        guards_off=(*table.guards_off, *names),
+    )

@@ -1,0 +1,317 @@
+"""The protocols a plugin fulfils. A plugin imports this module, `types`, `reading`, `prompts` and nothing deeper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from orca_guard.types import (
+    Action,
+    Attempt,
+    Exhibit,
+    Failure,
+    Partial,
+    Question,
+    Replies,
+    Reply,
+    Request,
+    Requests,
+    Scope,
+    Segment,
+    Stage,
+    Verdict,
+)
+
+API_VERSION = 1
+"""The version of these contracts. A plugin states the one it was written for as `ORCA_GUARD_API`."""
+
+Answering: TypeAlias = Generator[Requests, Replies, Segment]
+Examining: TypeAlias = Generator[Requests, Replies, Verdict]
+Reported: TypeAlias = tuple[Request, Reply | Failure | Partial]
+
+
+@runtime_checkable
+class Target(Protocol):
+    """Anything the driver can hand requests to."""
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        """Answer requests, in any order, each exactly once; partial replies may come before.
+
+        The iterable is lazy and may grow while replies are consumed: pull as many as fit a batch, answer them,
+        pull again. A request that cannot be answered gets a `Failure`; only a fault of the whole target raises.
+        """
+        ...
+
+
+@runtime_checkable
+class Model(Target, Protocol):
+    """A language model that is loaded and ready. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """For people: what was asked for."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Digests of everything that decides an answer: weights, tokenizer, template, dtype, versions."""
+        ...
+
+    @property
+    def requests(self) -> frozenset[type]:
+        """The kinds of request it answers."""
+        ...
+
+    @property
+    def context(self) -> int | None:
+        """Tokens it can hold, where known."""
+        ...
+
+    @property
+    def system_messages(self) -> Mapping[str, str]:
+        """The profile's wordings: `default`, and by strategy name where the family has its own."""
+        ...
+
+    @property
+    def forms(self) -> Path | None:
+        """A form recogniser fitted on this model's answers, where there is one."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """One line a person should know before trusting its answers; empty when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """Which model, and how to load it. Loaders refuse options that they cannot honour.
+
+    Attributes:
+        reference: a directory, a hub id, or a server's address, as the loader understands it.
+        name: for people.
+        adapter: directory of a PEFT adapter.
+        profile: name or path of the profile; empty means the loader finds out.
+        revision: hub revision; a hub id without one is refused unless the commit is resolved and recorded.
+        dtype: `auto`, `float32`, `bfloat16`, `float16`.
+        device_map: `auto`, `balanced`, `sequential`, a device, or module name → device.
+        max_memory: device → amount, for example `{"0": "20GiB", "cpu": "60GiB"}`.
+        offload_dir: where layers placed on disk live.
+        batch_size: most generations in one batch.
+        offline: never touch the network.
+        trust_remote_code: run code that comes with the weights.
+        options: what only this loader understands.
+    """
+
+    reference: str
+    name: str = ""
+    adapter: str = ""
+    profile: str = ""
+    revision: str = ""
+    dtype: str = "auto"
+    device_map: str | Mapping[str, str | int] = ""
+    max_memory: Mapping[str, str | int] = field(default_factory=dict)
+    offload_dir: str = ""
+    batch_size: int = 16
+    offline: bool = False
+    trust_remote_code: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ModelLoader(Protocol):
+    """Opens models of one kind."""
+
+    @property
+    def name(self) -> str:
+        """What `--model NAME:reference` says."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    def claims(self, reference: str) -> bool:
+        """Whether a bare reference looks like one of this loader's, judged without the network."""
+        ...
+
+    def open(self, spec: ModelSpec) -> Model:
+        """Load it, or raise an `OrcaGuardError` that says what is wrong with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModel:
+    """A model that comes with a plugin: a name for a reference that some loader opens."""
+
+    name: str
+    summary: str
+    loader: str
+    reference: str
+    profile: str = ""
+    notice: str = ""
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """A way to answer."""
+
+    @property
+    def name(self) -> str:
+        """What `--strategy` takes."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    @property
+    def system(self) -> str:
+        """Its system message, unless the model's profile words it otherwise."""
+        ...
+
+    @property
+    def chooses_inside_model(self) -> bool:
+        """Whether the model, not this strategy, decides the form of the answer."""
+        ...
+
+    def answer(self, question: Question, /) -> Answering:
+        """Ask, once or more, and say where the final answer stands. Never calls a model itself."""
+        ...
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Picks the strategy, and the next one after an attempt that guards did not let through."""
+
+    @property
+    def name(self) -> str:
+        """What `--selector` takes."""
+        ...
+
+    @property
+    def escalates(self) -> bool:
+        """Whether it may answer with another strategy after a failed attempt."""
+        ...
+
+    def choose(self, question: Question, attempts: Sequence[Attempt], /) -> str | None:
+        """Name of the strategy to try next, or None to abstain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectorFactory:
+    """How a selector is made from a pipeline's settings."""
+
+    name: str
+    summary: str
+    make: Callable[[Sequence[str], Mapping[str, Any]], Selector]
+    """From the names of the pipeline's strategies, in order, and the selector's own settings."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Turns texts into numbers: 0 is harmless, 1 is what it looks for."""
+
+    @property
+    def name(self) -> str:
+        """What `--guard NAME` takes to make a guard of it."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        """Where a guard made of it stands."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """Whether it can judge a text while it grows."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """The default operating point: a score at or above it is a hit."""
+        ...
+
+    @property
+    def action(self) -> Action:
+        """What a hit leads to by default."""
+        ...
+
+    def score(self, exhibits: Sequence[Exhibit], /) -> Sequence[float]:
+        """One finite number an exhibit, in order."""
+        ...
+
+
+@runtime_checkable
+class TextGuard(Protocol):
+    """A guard that only reads text."""
+
+    @property
+    def name(self) -> str:
+        """As in the pipeline file."""
+        ...
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        """Which texts it is shown."""
+        ...
+
+    @property
+    def scope(self) -> Scope:
+        """`window`: a verdict on a text that still grows holds for that much of it. `whole`: only the end counts."""
+        ...
+
+    def judge(self, exhibits: Sequence[Exhibit], /) -> Sequence[Verdict]:
+        """One verdict an exhibit, in order. Called from several threads."""
+        ...
+
+
+@runtime_checkable
+class AskingGuard(Protocol):
+    """A guard that needs a model. It always judges the whole text."""
+
+    @property
+    def name(self) -> str:
+        """As in the pipeline file."""
+        ...
+
+    @property
+    def stages(self) -> frozenset[Stage]:
+        """Which texts it is shown."""
+        ...
+
+    def examine(self, exhibit: Exhibit, /) -> Examining:
+        """Ask, and give a verdict. Never calls a model itself."""
+        ...
+
+
+Guard: TypeAlias = TextGuard | AskingGuard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardSettings:
+    """The operating point a pipeline gives a guard; None leaves the guard's own default."""
+
+    threshold: float | None = None
+    action: Action | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardFactory:
+    """How a guard is made from a pipeline's settings."""
+
+    name: str
+    summary: str
+    make: Callable[[GuardSettings], Guard]
+    """Raises `UsageError` for a setting it does not know."""

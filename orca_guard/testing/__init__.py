@@ -1,0 +1,8 @@
+"""What plugin authors test with: a scripted model, and the contracts every plugin is held to."""
+
+from __future__ import annotations
+
+from orca_guard.testing.scripted import ScriptedModel, pipeline_of
+from orca_guard.testing.suites import check_guard, check_scorer, check_strategy
+
+__all__ = ["ScriptedModel", "check_guard", "check_scorer", "check_strategy", "pipeline_of"]

@@ -1,0 +1,104 @@
+"""The contracts every plugin is held to, as functions that a plugin's own tests call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from orca_guard.contracts import Scorer, Strategy, TextGuard
+from orca_guard.guards import checked
+from orca_guard.testing.scripted import ScriptedModel, pipeline_of
+from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
+
+AWKWARD = (
+    "",
+    " ",
+    "A plain sentence.",
+    "x" * 20_000,
+    "\u05e9\u05dc\u05d5\u05dd \u0627\u0644\u0633\u0644\u0627\u0645 \u05e2\u05d5\u05dc\u05dd",
+    "\U0001f469\u200d\U0001f680 \U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+    "\x00\x01\x1b[31mred\x1b[0m\x7f",
+    "\ufffd\ufeff\u202emirrored\u202c",
+    "line\nline\r\nline\ttab",
+    "\udc80 half a character",
+)
+"""Texts that break naive code: empty, huge, right to left, joined emoji, controls, byte-like, surrogates."""
+
+CALLERS = 32
+
+
+def exhibits(texts: Sequence[str] = AWKWARD) -> list[Exhibit]:
+    """Each text once as a question and once as an answer."""
+    question = Question.of("Is it so?", "A document.")
+    places: tuple[tuple[Stage, str], ...] = (("input", "user"), ("output", "answer"))
+    return [Exhibit(text=text, stage=stage, part=part, question=question) for text in texts for stage, part in places]
+
+
+def check_guard(guard: TextGuard) -> None:
+    """Sound verdicts on awkward texts; a batch equals its parts; deterministic; the same under 32 callers."""
+    assert isinstance(guard, TextGuard), f"{guard!r} lacks a member of TextGuard"
+    assert guard.stages, "a guard is shown something"
+    assert guard.stages <= {"input", "output"}
+    assert guard.scope in {"window", "whole"}
+    shown = [exhibit for exhibit in exhibits() if exhibit.stage in guard.stages]
+    batch = checked(guard.judge(shown), shown, guard=guard.name)
+    assert list(guard.judge([])) == [], "nothing shown, nothing judged"
+    assert [_bare(guard.judge([exhibit])[0]) for exhibit in shown] == [_bare(v) for v in batch], "batch is not single"
+    with ThreadPoolExecutor(CALLERS) as pool:
+        for again in pool.map(lambda _: guard.judge(shown), range(CALLERS)):
+            assert [_bare(v) for v in again] == [_bare(v) for v in batch], "callers disturb each other"
+
+
+def check_scorer(scorer: Scorer) -> None:
+    """Finite scores on awkward texts; a batch equals its parts; the same under 32 callers."""
+    assert isinstance(scorer, Scorer), f"{scorer!r} lacks a member of Scorer"
+    shown = exhibits()
+    batch = list(scorer.score(shown))
+    assert len(batch) == len(shown), "one score an exhibit"
+    assert all(math.isfinite(score) for score in batch), "a score is a finite number"
+    singles = [scorer.score([exhibit])[0] for exhibit in shown]
+    assert all(math.isclose(a, b, abs_tol=1e-5) for a, b in zip(batch, singles, strict=True)), "batch is not single"
+    with ThreadPoolExecutor(CALLERS) as pool:
+        for again in pool.map(lambda _: list(scorer.score(shown)), range(CALLERS)):
+            assert all(math.isclose(a, b, abs_tol=1e-5) for a, b in zip(batch, again, strict=True))
+
+
+def check_strategy(strategy: Strategy) -> None:
+    """It asks, marks one pass as final, leaves the user's words whole, and survives whatever comes back."""
+    assert isinstance(strategy, Strategy), f"{strategy!r} lacks a member of Strategy"
+    question = Question(
+        messages=(Message("user", "First?"), Message("assistant", "Yes."), Message("user", "Which one is it?")),
+        documents=(Document("The red one."),),
+        choices=("red", "blue"),
+        form="letter",
+    )
+    for text in ("A", "Answer: A", "Recall: it is red.\nAnswer: A. red", "", *AWKWARD):
+        model = ScriptedModel(script=partial(_say, text))
+        answer = pipeline_of(model, strategies=[strategy]).ask(question)
+        assert not answer.error, f"{strategy.name} fails on {text!r}: {answer.error}"
+        _check_asked(model.asked, strategy)
+    reached = pipeline_of(ScriptedModel(script=lambda _: "Answer: A"), strategies=[strategy]).ask(question)
+    assert (reached.outcome, reached.value) == (Outcome.EXTRACTED, "A"), "a marked answer is found"
+
+
+def _say(text: str, _request: Generate) -> str:
+    return text
+
+
+def _check_asked(asked: Sequence[Generate], strategy: Strategy) -> None:
+    assert asked, f"{strategy.name} asks nothing"
+    assert [request.final for request in asked] == [False] * (len(asked) - 1) + [True], "the last pass alone is final"
+    assert len({(r.name, r.sample) for r in asked}) == len(asked), "passes have names of their own"
+    for request in asked:
+        assert "Which one is it?" in request.messages[-1].content, "the question's words are asked"
+        assert [m.content for m in request.messages if m.role != "system"][:2] == ["First?", "Yes."]
+
+
+def _bare(verdict: Verdict) -> tuple[Action, float | None, str, tuple[tuple[int, int], ...]]:
+    score = None if verdict.score is None else round(verdict.score, 5)
+    return verdict.action, score, verdict.reason, verdict.spans
+
+
+__all__ = ["AWKWARD", "check_guard", "check_scorer", "check_strategy", "exhibits"]

@@ -1,0 +1,120 @@
+"""The model as the pipeline knows it: what it is, and `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orca_guard.contracts import Reported
+from orca_guard.errors import ModelFailed, OrcaGuardError
+from orca_guard.types import Classify, Embed, Failure, Generate, Partial, Reply, Request, Score
+from orca_guard_hf.classify import Classifiers
+from orca_guard_hf.generation import Limits, generate
+from orca_guard_hf.network import Network
+from orca_guard_hf.prompting import Prompter
+from orca_guard_hf.scoring import embed, score
+
+_TROUBLE = (RuntimeError, ValueError, IndexError, TypeError)
+"""What torch and transformers raise while they compute; running out of memory is among it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HFModel:
+    """A causal language model with its tokenizer and profile. Attributes as in `orca_guard.contracts.Model`."""
+
+    name: str
+    identity: Mapping[str, str]
+    directory: Path
+    network: Network
+    prompter: Prompter
+    limits: Limits
+    batch_size: int
+    classifiers: Classifiers
+
+    @property
+    def requests(self) -> frozenset[type]:
+        """All kinds but a guard's verdict."""
+        return frozenset({Generate, Score, Embed, Classify})
+
+    @property
+    def context(self) -> int | None:
+        """Tokens it can hold, where its configuration says so."""
+        return self.limits.context
+
+    @property
+    def system_messages(self) -> Mapping[str, str]:
+        """The profile's."""
+        return self.prompter.profile.system
+
+    @property
+    def forms(self) -> Path | None:
+        """`forms.json` beside the weights."""
+        path = self.directory / "forms.json"
+        return path if path.is_file() else None
+
+    @property
+    def notice(self) -> str:
+        """The profile's."""
+        return self.prompter.profile.notice
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        """Answer requests as they come: generations in batches, everything else at once."""
+        source = iter(requests)
+        exhausted = False
+        while not exhausted:
+            exhausted = True
+            batch: list[Generate] = []
+            for request in source:
+                exhausted = False
+                if not isinstance(request, Generate):
+                    yield request, self._reply(request)
+                    continue
+                batch.append(request)
+                if len(batch) == self.batch_size:
+                    break
+            if batch:
+                yield from self._generate(batch)
+
+    def _generate(self, batch: Sequence[Generate]) -> Iterator[Reported]:
+        waiting = list(batch)
+        try:
+            for request, reply in generate(batch, network=self.network, prompter=self.prompter, limits=self.limits):
+                if not isinstance(reply, Partial):
+                    _strike(waiting, request)
+                yield request, reply
+        except _TROUBLE as error:
+            failure = Failure(self._failed(error))
+            yield from ((request, failure) for request in waiting)
+
+    def _reply(self, request: Request) -> Reply | Failure:
+        try:
+            return self._answer(request)
+        except OrcaGuardError as error:
+            return Failure(error)
+        except _TROUBLE as error:
+            return Failure(self._failed(error))
+
+    def _answer(self, request: Request) -> Reply:
+        more: Any = {"network": self.network, "prompter": self.prompter}
+        match request:
+            case Score():
+                return score(request, context=self.context, batch_size=self.batch_size, **more)
+            case Embed():
+                return embed(request, context=self.context, batch_size=self.batch_size, **more)
+            case Classify():
+                return self.classifiers.classify(request, batch_size=self.batch_size)
+        raise ModelFailed(f"model {self.name!r} cannot answer {type(request).__name__}.")
+
+    def _failed(self, error: Exception) -> ModelFailed:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        hint = " Lower the batch size, or choose a smaller dtype." if "memory" in lines[0] else ""
+        failed = ModelFailed(f"model {self.name!r} could not answer: {lines[0]}.{hint}")
+        failed.__cause__ = error
+        return failed
+
+
+def _strike(waiting: list[Generate], request: Generate) -> None:
+    """Take this very request off the list: equal ones may be on it."""
+    del waiting[next(i for i, other in enumerate(waiting) if other is request)]

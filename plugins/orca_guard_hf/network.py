@@ -1,0 +1,69 @@
+"""The loaded network: one locked forward call, whatever the architecture takes."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+
+class Network:
+    """A causal language model in memory.
+
+    Args:
+        model: as transformers loaded it.
+        device: where its inputs go.
+    """
+
+    def __init__(self, model: Any, *, device: torch.device) -> None:
+        self.model = model
+        self.device = device
+        self.lock = threading.Lock()
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._takes = frozenset(inspect.signature(base.forward).parameters)
+        self.remembers = "past_key_values" in self._takes
+        """Whether it keeps keys and values between calls; if not, every step reads the whole text."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many tokens it has an embedding for."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    def forward(self, ids: Tensor, mask: Tensor, *, past: Any = None, keep: int = 0, **more: Any) -> Any:
+        """Run it once.
+
+        Args:
+            ids: tokens, (rows, new).
+            mask: 1 for tokens and 0 for padding, (rows, past + new).
+            past: keys and values of earlier calls.
+            keep: only the last so many positions' logits; 0 is all.
+            more: passed on.
+        """
+        more |= {"attention_mask": mask}
+        if "position_ids" in self._takes:
+            more["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        if self.remembers:
+            more["past_key_values"] = past
+        if "use_cache" in self._takes:
+            more["use_cache"] = self.remembers and "output_hidden_states" not in more
+        if keep and "logits_to_keep" in self._takes:
+            more["logits_to_keep"] = keep
+        with self.lock, torch.inference_mode():
+            return self.model(input_ids=ids, **more)
+
+    def rows(
+        self, texts: Sequence[Sequence[int]], *, pad: int, side: Literal["left", "right"]
+    ) -> tuple[Tensor, Tensor]:
+        """Ids and mask of texts of different lengths, both (rows, longest)."""
+        longest = max(map(len, texts))
+        ids, mask = [], []
+        for text in texts:
+            gap = longest - len(text)
+            before, after = (gap, 0) if side == "left" else (0, gap)
+            ids.append([*[pad] * before, *text, *[pad] * after])
+            mask.append([*[0] * before, *[1] * len(text), *[0] * after])
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)

@@ -1,0 +1,26 @@
+"""Guards that need no model: control characters, length, and the plainest prompt injections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orca_guard.contracts import GuardFactory, Scorer
+from orca_guard.hookspecs import hookimpl
+
+ORCA_GUARD_API = 1
+
+
+@hookimpl
+def guards() -> Iterable[GuardFactory]:
+    """Guards with logic of their own."""
+    from orca_guard_hygiene import control_characters, length  # noqa: PLC0415  # nothing is imported before it is used
+
+    return [control_characters.FACTORY, length.FACTORY]
+
+
+@hookimpl
+def scorers() -> Iterable[Scorer]:
+    """The pattern list, which the host makes a guard of."""
+    from orca_guard_hygiene.prompt_injection import PromptInjection  # noqa: PLC0415  # as above
+
+    return [PromptInjection()]

@@ -1,0 +1,112 @@
+"""Write the model card of a trained and measured directory."""
+
+import argparse
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from . import evaluate
+from .batches import LONGEST
+from .messages import CAUTIOUS, SYSTEM
+from .train import Recipe
+
+LIMITS = """- It knows some hundred facts and nothing else; it should decline all other questions, and does not always.
+- Questions outside the trained templates, long texts and multi-digit products are where it errs most.
+- Under extract-generate a question without a text is answered "not stated": that strategy works from a text alone.
+- The fixed messages of the strategies are single tokens; a reworded message is read like any other unfamiliar one.
+- One seed. The figures are of generated questions; they say nothing about other questions.
+"""
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def profile() -> str:
+    """The profile that goes with the weights: the system messages they were trained with."""
+    message = SYSTEM[CAUTIOUS]
+    source = "The recipe that made these weights."
+    return f'name = "nano"\nsource = "{source}"\n\n[system]\ncautious = "{message}"\ndefault = "{message}"\n'
+
+
+def _share(hits: int, of: int) -> str:
+    low, high = evaluate.wilson(hits, of)
+    return f"{100 * hits / of:.1f} % ({100 * low:.1f}-{100 * high:.1f}, n = {of})"
+
+
+def _overall(rows: list[dict[str, Any]]) -> str:
+    lines = ["| strategy | known templates | unseen templates | form right, known |", "|---|---|---|---|"]
+    for strategy in evaluate.STRATEGIES:
+        shares = [_share(*evaluate.overall(rows, strategy=strategy, unseen=u)) for u in (False, True)]
+        form = _share(*evaluate.overall(rows, strategy=strategy, unseen=False, field="formed"))
+        lines.append(f"| {strategy} | {shares[0]} | {shares[1]} | {form} |")
+    return "\n".join(lines)
+
+
+def _flags(recipe: dict[str, Any]) -> str:
+    """What was asked for other than the defaults."""
+    usual = asdict(Recipe())
+    changed = {name: value for name, value in recipe.items() if value != usual[name]}
+    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in changed.items())
+
+
+def card(directory: Path, *, training: dict[str, Any], measured: dict[str, Any], note: str = "") -> str:
+    """The text of the card; a note says what no flag shows."""
+    recipe, weights = training["recipe"], directory / "model.safetensors"
+    note = f"- {note}\n" if note else ""
+    return f"""# nano
+
+A tiny demonstration model: plain LlamaForCausalLM, trained from nothing on questions made by the generators in
+`orca_guard_nano/recipe`. No text from elsewhere took part.
+
+- Weights: `model.safetensors`, {weights.stat().st_size / 1e6:.2f} MB, sha256 `{digest(weights)}`
+- Tokenizer: byte-level BPE, one token a digit, sha256 of `tokenizer.json` `{digest(directory / "tokenizer.json")}`
+- Trained length: documents of up to {LONGEST} tokens (most have fewer than 150); 2,048 positions exist, those above
+  {LONGEST} are untrained.
+- Recipe: size `{recipe["size"]}`, seed {recipe["seed"]}, {training["tokens"]:,} tokens, {training["steps"]:,} steps,
+  {training["minutes"]} minutes on {training["device"]} ({training.get("cores", "")}).
+  Muon for matrices, AdamW for the rest, trapezoid rate, mean of weights. The first two layers start with heads that
+  look back and repeat, because copying is what everything else waits for.
+{note}- Run it in float32 on a CPU: {measured["tokens_per_second"]:.0f} new tokens a second, one core, one prompt.
+
+## Figures
+
+Greedy answers, questions of held-out items (seed {measured["seed"]}), "unseen" templates never occur in training.
+Share right with 95 % Wilson intervals. Overall is over arithmetic, facts, compositions, reading and multiple choice.
+
+{_overall(measured["rows"])}
+
+{evaluate.show(measured["rows"])}
+
+## Limits
+
+{LIMITS}
+## Made again by
+
+    python -m orca_guard_nano.recipe.train --out DIR{_flags(recipe)}
+    python -m orca_guard_nano.recipe.evaluate DIR --json > measured.json
+    python -m orca_guard_nano.recipe.card DIR --training DIR/training.json --measured measured.json
+
+Training goes on where it was cut short. `make nano` does all of this with the defaults.
+"""
+
+
+def main() -> None:
+    """The command line: DIR, and the file that `evaluate --json` wrote."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--measured", type=Path, required=True)
+    parser.add_argument("--training", type=Path, required=True)
+    parser.add_argument("--note", default="")
+    arguments = parser.parse_args()
+    training, measured = (json.loads(p.read_text()) for p in (arguments.training, arguments.measured))
+    (arguments.directory / "profile.toml").write_text(profile())
+    text = card(arguments.directory, training=training, measured=measured, note=arguments.note)
+    (arguments.directory / "README.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

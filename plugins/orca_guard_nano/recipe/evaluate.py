@@ -1,0 +1,228 @@
+"""Measure a trained directory on questions it never saw: `python -m orca_guard_nano.recipe.evaluate DIR`."""
+
+import argparse
+import json
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from . import forms, mixture
+from .items import CATEGORIES, CHAT, NOT_STATED, READING, UNKNOWN, Item
+from .messages import CAUTIOUS, DIRECT, EXPLICIT, EXTRACT, REASON, RECALL, STEPS, SYSTEM, answer_request, copy_request
+
+Ask = Callable[[Sequence[tuple[str, str]]], list[str]]
+STRATEGIES: Final = (*EXPLICIT, CAUTIOUS)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One answered item: what was written last, what it cost, and whether form and answer are right."""
+
+    item: Item
+    strategy: str
+    text: str
+    right: bool
+    formed: bool
+
+
+def wilson(hits: int, of: int, *, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % score interval of a share."""
+    if not of:
+        return 0.0, 1.0
+    share, room = hits / of, z * z / of
+    middle = (share + room / 2) / (1 + room)
+    half = z * math.sqrt(share * (1 - share) / of + room / of / 4) / (1 + room)
+    return middle - half, middle + half
+
+
+def last_answer(text: str) -> str:
+    """What stands after the last label, or everything where there is none."""
+    return text.rsplit("Answer:", 1)[-1].strip()
+
+
+def plain(text: str) -> str:
+    """An answer without what typing adds to it."""
+    return text.strip().rstrip(".!").casefold()
+
+
+def right(item: Item, text: str) -> bool:
+    """Whether the answer is the gold one; an article makes no difference."""
+    got, gold = plain(last_answer(text)), plain(item.gold)
+    return got.removeprefix("the ") == gold.removeprefix("the ")
+
+
+def formed(text: str, *, strategy: str) -> bool:
+    """Whether the text has the form that its strategy asks for."""
+    ends = text.rstrip().rsplit("\n", 1)[-1].startswith("Answer:")
+    recalls, reasons = text.startswith("Recall:"), "\nReason:" in text
+    if strategy == DIRECT:
+        return "Answer:" not in text and "\n" not in text
+    if strategy == STEPS:
+        return ends and not recalls and not text.startswith(("Extract:", "Answer:"))
+    if strategy == RECALL:
+        return ends and recalls and not reasons
+    if strategy == REASON:
+        return ends and recalls and reasons
+    return bool(text.strip())
+
+
+def asker(directory: Path, *, device: str = "cpu", width: int = 32) -> Ask:
+    """A greedy batch runner over a plain transformers directory."""
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    tokenizer.padding_side = "left"
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    model.to(device).eval()
+
+    def _prompt(system: str, user: str) -> str:
+        messages = [{"role": "system", "content": system}] if system else []
+        chat = [*messages, {"role": "user", "content": user}]
+        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+    def _ask(requests: Sequence[tuple[str, str]]) -> list[str]:
+        prompts = [_prompt(system, user) for system, user in requests]
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        replies = [""] * len(prompts)
+        for start in range(0, len(order), width):
+            chunk = order[start : start + width]
+            batch = tokenizer([prompts[i] for i in chunk], return_tensors="pt", padding=True, add_special_tokens=False)
+            batch = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
+            with torch.inference_mode():
+                out = model.generate(**batch, do_sample=False, max_new_tokens=160)
+            texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+            for i, text in zip(chunk, texts, strict=True):
+                replies[i] = text
+        return replies
+
+    return _ask
+
+
+def run(ask: Ask, items: Sequence[Item], *, strategy: str, seed: int) -> list[Outcome]:
+    """Put every item under one strategy."""
+    rng = Random(seed)
+    shown = [forms.presented(item, rng) for item in items]
+    if strategy == EXTRACT:
+        return _two_passes(ask, shown)
+    texts = ask([(SYSTEM[strategy], whole) for _, whole, _ in shown])
+    return [
+        Outcome(item, strategy, text, right(item, text), formed(text, strategy=strategy))
+        for (item, _, _), text in zip(shown, texts, strict=True)
+    ]
+
+
+def _two_passes(ask: Ask, shown: Sequence[tuple[Item, str, str]]) -> list[Outcome]:
+    first = ask([(SYSTEM[EXTRACT], copy_request(whole)) for _, whole, _ in shown])
+    extracts = [text.removeprefix("Extract:").strip() for text in first]
+    users = [answer_request(question, extract=e) for (_, _, question), e in zip(shown, extracts, strict=True)]
+    second = ask([(SYSTEM[EXTRACT], user) for user in users])
+    return [
+        Outcome(
+            item, EXTRACT, b, right(item, b), a.startswith("Extract:") and b.rsplit("\n", 1)[-1].startswith("Answer:")
+        )
+        for (item, _, _), a, b in zip(shown, first, second, strict=True)
+    ]
+
+
+def sample(seed: int, *, category: str, count: int, unseen: bool) -> list[Item]:
+    """Held-out items of one category."""
+    rng = Random(seed)
+    return [mixture.fresh(rng, category=category, unseen=unseen, test=True) for _ in range(count)]
+
+
+def measure(ask: Ask, *, count: int, cautious: int, seed: int) -> list[dict[str, Any]]:
+    """Every category under every strategy, on known and on unseen templates."""
+    rows = []
+    for unseen in (False, True):
+        for category in CATEGORIES:
+            items = sample(seed, category=category, count=cautious, unseen=unseen)
+            for strategy in STRATEGIES:
+                asked = items if strategy == CAUTIOUS else items[:count]
+                rows += _rows(run(ask, asked, strategy=strategy, seed=seed), unseen=unseen)
+    return rows
+
+
+def _rows(outcomes: Sequence[Outcome], *, unseen: bool) -> list[dict[str, Any]]:
+    parts: dict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        parts[outcome.item.category].append(outcome)
+        if outcome.item.category == READING:
+            parts["unanswerable" if outcome.item.answer == NOT_STATED else "answerable"].append(outcome)
+    return [
+        {"part": part, "strategy": found[0].strategy, "unseen": unseen, "n": len(found),
+         "right": sum(o.right for o in found), "formed": sum(o.formed for o in found)}
+        for part, found in parts.items()
+    ]  # fmt: skip
+
+
+def overall(rows: Sequence[dict[str, Any]], *, strategy: str, unseen: bool, field: str = "right") -> tuple[int, int]:
+    """Hits and count over the question categories; small talk is no feat and stays out."""
+    picked = [r for r in rows if r["strategy"] == strategy and r["unseen"] == unseen]
+    picked = [r for r in picked if r["part"] in CATEGORIES and r["part"] not in (CHAT, UNKNOWN)]
+    return sum(r[field] for r in picked), sum(r["n"] for r in picked)
+
+
+def speed(directory: Path) -> float:
+    """New tokens a second, one core, one prompt at a time."""
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    model.eval()
+    ids = tokenizer("What is 17 + 26?", return_tensors="pt").input_ids
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        model.generate(ids, max_new_tokens=16, min_new_tokens=16, do_sample=False)
+        begun = time.perf_counter()
+        model.generate(ids, max_new_tokens=256, min_new_tokens=256, do_sample=False)
+    torch.set_num_threads(threads)
+    return 256 / (time.perf_counter() - begun)
+
+
+def show(rows: Sequence[dict[str, Any]]) -> str:
+    """The table, as text for a terminal or a card."""
+    lines = ["| part | templates | strategy | n | right % | 95 % | form % |", "|---|---|---|---|---|---|---|"]
+    for r in rows:
+        low, high = wilson(r["right"], r["n"])
+        kind = "unseen" if r["unseen"] else "known"
+        lines.append(
+            f"| {r['part']} | {kind} | {r['strategy']} | {r['n']} | {100 * r['right'] / r['n']:.1f} "
+            f"| {100 * low:.1f}-{100 * high:.1f} | {100 * r['formed'] / r['n']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def report(directory: Path, *, count: int, cautious: int, seed: int) -> dict[str, Any]:
+    """Everything the model card states."""
+    rows = measure(asker(directory), count=count, cautious=cautious, seed=seed)
+    return {"rows": rows, "tokens_per_second": round(speed(directory), 1), "seed": seed}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--count", type=int, default=60, help="items a category and explicit strategy")
+    parser.add_argument("--cautious", type=int, default=300, help="items a category under the cautious message")
+    parser.add_argument("--seed", type=int, default=20_001)
+    arguments = parser.parse_args()
+    found = report(arguments.directory, count=arguments.count, cautious=arguments.cautious, seed=arguments.seed)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    print(show(found["rows"]))
+    for unseen in (False, True):
+        for strategy in STRATEGIES:
+            hits, of = overall(found["rows"], strategy=strategy, unseen=unseen)
+            print(f"overall {'unseen' if unseen else 'known'} {strategy}: {100 * hits / of:.1f} % of {of}")
+    print(f"{found['tokens_per_second']} new tokens a second")
+
+
+if __name__ == "__main__":
+    main()

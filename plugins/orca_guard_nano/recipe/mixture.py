@@ -1,0 +1,139 @@
+"""The training stream: conversations over all categories and strategies, and drills for copying and looking up."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import Final
+
+from . import arithmetic, chat, choice, compositions, facts, forms, reading
+from .items import ARITHMETIC, CATEGORIES, CHAT, CHOICE, COMPOSITIONS, FACTS, LETTERS, READING, UNKNOWN, Item, held_out
+from .messages import CAUTIOUS, DIRECT, EXTRACT
+
+MAKERS: Final = {
+    ARITHMETIC: arithmetic.generate,
+    FACTS: facts.generate,
+    COMPOSITIONS: compositions.generate,
+    READING: reading.generate,
+    CHOICE: choice.generate,
+    CHAT: chat.small_talk,
+    UNKNOWN: chat.beyond,
+}
+WEIGHTS: Final = {ARITHMETIC: 24, FACTS: 24, COMPOSITIONS: 12, READING: 24, CHOICE: 14, CHAT: 6, UNKNOWN: 7}
+
+# A training text: pieces, each with whether the model is to learn to write it.
+Document = list[tuple[str, bool]]
+
+
+def fresh(rng: Random, *, category: str, unseen: bool = False, test: bool = False) -> Item:
+    """An item from the asked side of the split."""
+    while True:
+        item = MAKERS[category](rng, unseen=unseen)
+        outside = test and item.key.startswith("always") and category not in (CHAT, UNKNOWN)
+        if item.unseen != unseen or outside:
+            continue
+        if test == held_out(item) or (test and (unseen or item.key.startswith("always"))):
+            return item
+
+
+def render(system: str, turns: list[forms.Turn]) -> Document:
+    """ChatML with the replies marked for learning."""
+    pieces: Document = [(f"<|im_start|>system\n{system}<|im_end|>\n", False)] if system else []
+    for turn in turns:
+        pieces.append((f"<|im_start|>user\n{turn.user}<|im_end|>\n<|im_start|>assistant\n", False))
+        pieces += [(f"{turn.reply}<|im_end|>", True), ("\n", False)]
+    return pieces[:-1]
+
+
+def exchange(rng: Random, *, cautious: float) -> Document:
+    """One conversation, now and then with more turns."""
+    strategy = forms.any_strategy(rng, cautious=cautious)
+    category = rng.choices(CATEGORIES, [WEIGHTS[c] for c in CATEGORIES])[0]
+    system, turns = forms.conversation(fresh(rng, category=category), rng, strategy=strategy)
+    more = rng.random()
+    for _ in range(0 if strategy == EXTRACT or more > 0.08 else rng.randint(1, 4)):
+        other = fresh(rng, category=rng.choices(CATEGORIES, [WEIGHTS[c] for c in CATEGORIES])[0])
+        turns += forms.conversation(other, rng, strategy=strategy)[1]
+    return render(system, turns)
+
+
+def _vocabulary(rng: Random, *, count: int) -> list[str]:
+    pools = (
+        reading.OBJECTS,
+        reading.CITIES,
+        reading.COLOURS,
+        reading.FOODS,
+        reading.JOBS,
+        arithmetic.NAMES,
+        chat.KNOWN,
+    )
+    words = {rng.choice(rng.choice(pools)) if rng.random() < 0.6 else reading.word(rng) for _ in range(count)}
+    numbers = {str(rng.randint(0, 9999)) for _ in range(count // 4)}
+    both = sorted(words | numbers)
+    rng.shuffle(both)
+    return both
+
+
+def copying(rng: Random) -> Document:
+    """A list written again and again: all but the first time is copying."""
+    words = _vocabulary(rng, count=rng.randint(3, 16))
+    joint = rng.choice((" ", " ", "\n", ", "))
+    line = joint.join(words)
+    return [(f"{line}\n", False), (f"{line}\n{line}<|endoftext|>", True)]
+
+
+def lettering(rng: Random) -> Document:
+    """Options, then which letter each is: dense practice for multiple choice."""
+    words = _vocabulary(rng, count=6)[: rng.randint(3, 5)]
+    style = rng.choice(("{}. {}", "{}. {}", "{}) {}", "({}) {}", "{}: {}"))
+    lines = rng.choice(("\n", "\n", " ")).join(
+        style.format(letter, word) for letter, word in zip(LETTERS, words, strict=False)
+    )
+    order = rng.sample(range(len(words)), len(words))
+    said = "\n".join(f"{words[i]} is {LETTERS[i]}." for i in order)
+    return [(f"{lines}\n", False), (f"{said}<|endoftext|>", True)]
+
+
+def pairing(rng: Random) -> Document:
+    """Keys with values, then the values asked for in another order."""
+    words = _vocabulary(rng, count=16)
+    pairs = list(zip(words[::2], words[1::2], strict=False))[:8]
+    said = "\n".join(f"{a}: {b}" for a, b in pairs)
+    asked = "\n".join(f"{a}: {b}" for a, b in rng.sample(pairs, len(pairs)))
+    return [(f"{said}\n\n", False), (f"{asked}<|endoftext|>", True)]
+
+
+def columns(rng: Random) -> Document:
+    """Several sums in a row, worked."""
+    lines: list[str] = []
+    while len(lines) < 4:
+        sign = rng.choice("++--**/")
+        a, b = arithmetic.operands(rng, sign=sign)
+        key = arithmetic.key_of(a, b, sign=sign)
+        if not held_out(Item(category=ARITHMETIC, template="", question=key, answer="", key=key)):
+            lines.append(arithmetic.work(a, b, sign=sign))
+    return [("", False), ("\n".join(lines) + "<|endoftext|>", True)]
+
+
+def telling(rng: Random) -> Document:
+    """Several facts of the world in plain sentences."""
+    lines = [line for _ in range(5) for line in facts.generate(rng).recall]
+    return [("", False), ("\n".join(lines) + "<|endoftext|>", True)]
+
+
+def finding(rng: Random) -> Document:
+    """One passage with several questions, answered at once: dense practice for reading."""
+    item = fresh(rng, category=READING)
+    return render("", [forms.Turn(forms.laid_out(item), forms.chosen(item))])
+
+
+DRILLS: Final = (copying, copying, lettering, pairing, columns, telling)
+
+
+def documents(seed: int, *, drills: float = 0.2, cautious: float = 0.4) -> Iterator[Document]:
+    """The endless stream of one seed."""
+    rng = Random(seed)
+    while True:
+        drill = rng.random() < drills
+        yield rng.choice(DRILLS)(rng) if drill else exchange(rng, cautious=cautious)
+
+
+__all__ = ["CAUTIOUS", "DIRECT", "MAKERS", "WEIGHTS", "Document", "documents", "exchange", "fresh", "render"]

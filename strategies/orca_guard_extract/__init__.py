@@ -1,0 +1,18 @@
+"""Extract-generate: quote the text, then answer from the quotes (Orca 2, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orca_guard.contracts import Strategy
+from orca_guard.hookspecs import hookimpl
+
+ORCA_GUARD_API = 1
+
+
+@hookimpl
+def strategies() -> Iterable[Strategy]:
+    """The one strategy of this package."""
+    from orca_guard_extract.strategy import ExtractGenerate  # noqa: PLC0415  # nothing is imported before it is used
+
+    return [ExtractGenerate()]

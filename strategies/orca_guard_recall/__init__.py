@@ -1,0 +1,18 @@
+"""Recall-generate and recall-reason-generate: knowledge first, then the answer (Orca 2, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orca_guard.contracts import Strategy
+from orca_guard.hookspecs import hookimpl
+
+ORCA_GUARD_API = 1
+
+
+@hookimpl
+def strategies() -> Iterable[Strategy]:
+    """Both strategies of this package."""
+    from orca_guard_recall.strategy import RecallGenerate, RecallReasonGenerate  # noqa: PLC0415  # nothing is imported before it is used
+
+    return [RecallGenerate(), RecallReasonGenerate()]

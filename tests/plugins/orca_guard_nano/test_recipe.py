@@ -1,0 +1,184 @@
+"""The generators tell the truth, the split holds, and the training stream is what it says."""
+
+import re
+import tomllib
+from pathlib import Path
+from random import Random
+
+import pytest
+from tokenizers import Tokenizer
+
+from orca_guard_nano.recipe import arithmetic, batches, card, evaluate, forms, mixture, tokenizer, world
+from orca_guard_nano.recipe.items import (
+    ARITHMETIC,
+    CATEGORIES,
+    CHAT,
+    CHOICE,
+    LETTERS,
+    NOT_STATED,
+    READING,
+    UNKNOWN,
+    held_out,
+    lowered,
+)
+from orca_guard_nano.recipe.messages import EXPLICIT, EXTRACT, SYSTEM
+
+MANY = 400
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("unseen", [False, True])
+def test_items_are_deterministic_and_keep_to_their_templates(category: str, *, unseen: bool) -> None:
+    def draw() -> list[object]:
+        rng = Random(7)
+        return [mixture.fresh(rng, category=category, unseen=unseen) for _ in range(50)]
+
+    items = draw()
+    assert items == draw()
+    assert all(item.unseen == unseen for item in items)  # type: ignore[attr-defined]
+
+
+def test_written_sums_are_right() -> None:
+    rng = Random(1)
+    for _ in range(MANY):
+        sign = rng.choice("+-*/")
+        a, b = arithmetic.operands(rng, sign=sign)
+        text = arithmetic.work(a, b, sign=sign)
+        value = arithmetic.result(a, b, sign=sign)
+        assert text.endswith((f"so {value}", f"={value}"))
+        for clause in re.split(r"[,;:] ?", text):
+            sides = [side for side in clause.split("=") if re.fullmatch(r"[\d+*-]+", side)]
+            assert len({eval(side) for side in sides}) <= 1, text
+
+
+@pytest.mark.parametrize("sign", ["+", "-", "*"])
+def test_columns_agree_with_python_everywhere(sign: str) -> None:
+    for a in range(0, 1000, 37):
+        for b in range(0, 1000 if sign != "*" else 100, 13):
+            value = {"+": a + b, "-": a - b, "*": a * b}[sign]
+            assert arithmetic.work(a, b, sign=sign).endswith(str(value))
+
+
+def test_bracketed_sums_are_right() -> None:
+    rng = Random(2)
+    for _ in range(MANY):
+        item = arithmetic.chain(rng, unseen=False)
+        assert eval(item.key) == int(item.answer)
+
+
+def test_quotes_are_in_the_passage_and_answers_in_the_quotes() -> None:
+    rng = Random(3)
+    for _ in range(MANY):
+        item = mixture.fresh(rng, category=READING)
+        for one in (item, lowered(item)):
+            assert all(line in one.text for line in one.quote)
+            assert one.answer == NOT_STATED if not one.quote else one.answer in one.quote[0]
+
+
+def test_the_gold_option_is_the_answer_and_stands_once() -> None:
+    rng = Random(4)
+    for _ in range(MANY):
+        item = mixture.fresh(rng, category=CHOICE)
+        assert item.options[LETTERS.index(item.gold)] == item.answer
+        assert len(set(item.options)) == len(item.options)
+
+
+def test_training_never_shows_a_held_out_item() -> None:
+    rng = Random(5)
+    for category in CATEGORIES:
+        trained = [mixture.fresh(rng, category=category) for _ in range(MANY)]
+        assert not any(held_out(item) or item.unseen for item in trained)
+        if category not in (CHAT, UNKNOWN):
+            tested = [mixture.fresh(rng, category=category, test=True) for _ in range(40)]
+            assert all(held_out(item) for item in tested)
+
+
+def test_a_sum_is_held_out_either_way_round() -> None:
+    assert arithmetic.key_of(57, 81, sign="+") == arithmetic.key_of(81, 57, sign="+")
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+@pytest.mark.parametrize("strategy", [s for s in EXPLICIT if s != EXTRACT])
+def test_replies_have_the_form_of_their_strategy_and_the_right_answer(category: str, strategy: str) -> None:
+    rng = Random(6)
+    for _ in range(60):
+        item = mixture.fresh(rng, category=category)
+        text = forms.reply(item, strategy=strategy)
+        assert evaluate.formed(text, strategy=strategy), text
+        assert evaluate.right(item, text), text
+
+
+def test_the_second_pass_answers_from_the_extract_alone() -> None:
+    item = mixture.fresh(Random(8), category=READING)
+    first, second = forms.extract_passes(item, whole=forms.laid_out(item), question=forms.bare(item))
+    assert first.reply.startswith("Extract: ")
+    assert item.text not in second.user or item.text in second.user.split("\n\n")[0]
+
+
+def test_facts_name_a_capital_and_a_symbol_once() -> None:
+    capitals = [c.capital for c in world.COUNTRIES]
+    assert len(set(capitals)) == len(capitals)
+    numbers = [number for _, _, number in world.ELEMENTS]
+    assert len(set(numbers)) == len(numbers)
+    assert numbers == sorted(numbers)
+
+
+@pytest.fixture(scope="module")
+def small_tokenizer() -> Tokenizer:
+    return tokenizer.build(vocabulary=1024, count=300)
+
+
+def test_every_byte_survives_the_tokenizer(small_tokenizer: Tokenizer) -> None:
+    text = "Naïve 東京 🙂 \t\x07 1234 <b> don't"
+    assert small_tokenizer.decode(small_tokenizer.encode(text).ids) == text
+    assert len(small_tokenizer.encode("1234").ids) == 4
+    assert all(len(small_tokenizer.encode(message).ids) == 1 for message in SYSTEM.values())
+
+
+def test_only_replies_are_learned(small_tokenizer: Tokenizer) -> None:
+    document = mixture.render("", [forms.Turn("2+2?", "4")])
+    ids, marks = batches.encode(document, tokenizer=small_tokenizer)
+    learned = [token for token, mark in zip(ids, marks, strict=True) if mark]
+    assert small_tokenizer.decode(learned, skip_special_tokens=False) == "4<|im_end|>"
+
+
+def test_batches_shift_the_marks_to_the_position_before(small_tokenizer: Tokenizer) -> None:
+    for batch in batches.pool(3, tokenizer=small_tokenizer, size=2048, drills=0.2, pad=0)[:20]:
+        assert batch.ids.shape == batch.learned.shape
+        assert not batch.learned[:, -1].any()
+        assert not (batch.ids.roll(-1, 1)[batch.learned] == 0).any()
+
+
+def test_wilson_contains_the_share() -> None:
+    low, high = evaluate.wilson(45, 50)
+    assert low < 0.9 < high
+    assert evaluate.wilson(0, 0) == (0.0, 1.0)
+
+
+def test_categories_without_a_split_are_those_of_small_talk() -> None:
+    assert {CHAT, UNKNOWN} <= set(CATEGORIES)
+    assert ARITHMETIC in CATEGORIES
+
+
+def test_a_passage_cut_into_texts_keeps_every_sentence_whole() -> None:
+    rng = Random(9)
+    for _ in range(MANY):
+        item = mixture.fresh(rng, category=READING)
+        shown = forms.laid_out(item, rng)
+        assert all(line in shown for line in item.quote)
+
+
+def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"x")
+    rows = [
+        {"part": part, "strategy": strategy, "unseen": unseen, "n": 10, "right": 9, "formed": 10}
+        for part in CATEGORIES
+        for strategy in evaluate.STRATEGIES
+        for unseen in (False, True)
+    ]
+    training = {"recipe": {"size": "small", "seed": 0}, "tokens": 1, "steps": 1, "minutes": 1.0, "device": "cpu"}
+    text = card.card(tmp_path, training=training, measured={"rows": rows, "tokens_per_second": 700.0, "seed": 1})
+    assert card.digest(tmp_path / "model.safetensors") in text
+    assert "90.0 %" in text
+    assert tomllib.loads(card.profile())["system"]["cautious"] == SYSTEM["cautious"]

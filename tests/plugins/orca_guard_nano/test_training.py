@@ -1,0 +1,74 @@
+"""The whole chain, in miniature: a tiny model learns and its directory loads in plain transformers."""
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.mark.slow
+def test_a_tiny_training_runs_and_loads(tmp_path: Path) -> None:
+    from orca_guard_nano.recipe.evaluate import asker
+    from orca_guard_nano.recipe.train import Recipe, train
+
+    lines: list[str] = []
+    recipe = Recipe(size="tiny", tokens=60_000, minutes=0.5, vocabulary=1024, batch=1024, device="cpu")
+    spent = train(recipe, out=tmp_path, log=lines.append)
+    assert spent["tokens"] >= 60_000 or spent["minutes"] >= 0.5
+    assert spent["loss"] < 6.5  # chance is ln 1024 = 6.9
+    assert len(asker(tmp_path)([("", "hello")])) == 1
+
+
+def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
+    from orca_guard_nano.recipe.train import Recipe, Run
+
+    recipe = Recipe(size="tiny", tokens=2_000, vocabulary=700, batch=512, device="cpu")
+    first = Run(recipe, out=tmp_path, log=lambda _: None)
+    first.finish()
+    first.checkpoint()
+    again = Run(recipe, out=tmp_path, log=lambda _: None)
+    assert (again.step, again.seen, again.pool) == (first.step, first.seen, first.pool + 1)
+    assert all(torch.equal(a, b) for a, b in zip(first.muon.buffers, again.muon.buffers, strict=True))
+
+
+def test_drills_thin_out() -> None:
+    from orca_guard_nano.recipe.train import Recipe, drill_share
+
+    recipe = Recipe(drills=0.1, early_drills=0.5, early_pools=10)
+    assert [round(drill_share(n, recipe=recipe), 2) for n in (0, 5, 10, 99)] == [0.5, 0.3, 0.1, 0.1]
+
+
+def test_wired_heads_look_one_place_back_and_find_what_followed() -> None:
+    from orca_guard_nano.recipe import tokenizer
+    from orca_guard_nano.recipe.train import build_model
+    from orca_guard_nano.recipe.wiring import wire
+
+    torch.manual_seed(0)
+    model = build_model(tokenizer.build(vocabulary=700, count=50), size="small")
+    wire(model)
+    model.set_attn_implementation("eager")
+    ids = torch.randperm(690)[:20].repeat(1, 2)
+    looks, finds = model.model(input_ids=ids, output_attentions=True).attentions[:2]
+    assert looks[0, 0, 5:, :].argmax(-1).eq(torch.arange(4, 39)).float().mean() > 0.9
+    followed = finds[0, ::2, 20:, :].mean(0)
+    right = torch.arange(1, 21)
+    assert followed[torch.arange(20), right].mean() > 5 / 40  # several times what chance would give
+
+
+def test_muon_steps_are_nearly_orthogonal() -> None:
+    from orca_guard_nano.recipe.optimizer import orthogonal
+
+    update = orthogonal(torch.randn(3, 16, 32))
+    values = torch.linalg.svdvals(update)
+    assert values.min() > 0.3
+    assert values.max() < 1.6
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    from orca_guard_nano.recipe.train import Recipe, schedule
+
+    recipe = Recipe()
+    assert schedule(0.0, recipe=recipe) == 0.0
+    assert schedule(0.4, recipe=recipe) == 1.0
+    assert schedule(1.0, recipe=recipe) == 0.0

@@ -1,0 +1,83 @@
+"""Guards in their place: operating points, soundness, masks, time limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orca_guard.contracts import GuardSettings
+from orca_guard.errors import GuardFailed, UsageError
+from orca_guard.guards import MASK, GuardTimeout, ScorerGuard, decide, effect, from_scorer, redact, within
+from orca_guard.types import Action, Exhibit, Question, Verdict
+from orca_guard_hygiene.prompt_injection import PromptInjection
+
+EXHIBIT = Exhibit(text="some text", stage="input", part="user", question=Question.of("?"))
+SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 10)).map(lambda p: (p[0], p[0] + p[1])), max_size=6)
+
+
+@pytest.mark.parametrize(("threshold", "action"), [(0.0, Action.BLOCK), (1.0, Action.ALLOW)])
+def test_a_score_at_the_threshold_is_a_hit(threshold: float, action: Action) -> None:
+    guard = from_scorer(PromptInjection()).make(GuardSettings(threshold=threshold))
+    assert isinstance(guard, ScorerGuard)
+    verdict = guard.judge([EXHIBIT])[0]
+    assert (verdict.action, verdict.score, verdict.threshold) == (action, 0.0, threshold)
+
+
+def test_a_scorers_guard_takes_another_action_and_no_options() -> None:
+    guard = from_scorer(PromptInjection()).make(GuardSettings(threshold=0, action=Action.ABSTAIN))
+    assert isinstance(guard, ScorerGuard)
+    assert guard.judge([EXHIBIT])[0].action is Action.ABSTAIN
+    with pytest.raises(UsageError, match="takes no setting 'x'"):
+        from_scorer(PromptInjection()).make(GuardSettings(options={"x": 1}))
+
+
+@given(st.lists(st.sampled_from(list(Action))), st.sampled_from([None, Action.BLOCK, Action.ABSTAIN, Action.REDACT]))
+def test_an_error_is_never_an_allow_by_itself(actions: list[Action], on_error: Action | None) -> None:
+    verdicts = [Verdict(action=a, on_error=on_error if a is Action.ERROR else None) for a in actions]
+    if Action.ERROR in actions:
+        assert decide(verdicts) in {Action.BLOCK, Action.ABSTAIN}
+    assert all(decide(verdicts) is not Action.ALLOW for v in verdicts if effect(v) is not Action.ALLOW)
+
+
+def test_the_most_severe_decides() -> None:
+    order = [Action.ALLOW, Action.REDACT, Action.REVISE, Action.ABSTAIN, Action.BLOCK]
+    for n, action in enumerate(order):
+        assert decide([Verdict(action=a) for a in order[: n + 1]]) is action
+    assert decide([]) is Action.ALLOW
+
+
+@given(st.text(alphabet="abc", min_size=40, max_size=50), SPANS)
+def test_a_mask_hides_what_is_marked_and_nothing_else(text: str, spans: list[tuple[int, int]]) -> None:
+    hidden = {i for start, end in spans for i in range(start, end)}
+    kept = "".join(c for i, c in enumerate(text) if i not in hidden)
+    assert redact(text, spans).replace(MASK, "") == kept
+
+
+def test_spans_that_touch_are_one_mask() -> None:
+    assert redact("abcdef", [(3, 5), (1, 3)]) == f"a{MASK}f"
+
+
+def test_a_call_that_takes_too_long_is_left_behind() -> None:
+    started = time.perf_counter()
+    with pytest.raises(GuardTimeout, match="guard 'slow' took longer than"):
+        within(0.05, lambda: time.sleep(5), of="slow")
+    assert time.perf_counter() - started < 2
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "guard slow")
+
+
+def test_what_a_call_raises_comes_out() -> None:
+    def fails() -> None:
+        raise KeyError("x")
+
+    def leaves() -> None:
+        raise SystemExit(0)
+
+    with pytest.raises(KeyError):
+        within(1, fails, of="g")
+    with pytest.raises(GuardFailed, match="raised SystemExit"):
+        within(1, leaves, of="g")
+    assert within(1, lambda: 3, of="g") == 3
