@@ -1,0 +1,148 @@
+"""The nouns of measuring: an item and its gold, what became of it, and the metrics a benchmark declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from orca_guard.errors import BadInput
+from orca_guard.identity import canonical, digest_of
+from orca_guard.types import Action, Answer, Outcome, Question, Score
+
+Kind: TypeAlias = Literal["question", "score"]
+
+
+class Disposition(StrEnum):
+    """What became of an item."""
+
+    ANSWERED = "answered"
+    AMBIGUOUS = "ambiguous"
+    ABSENT = "absent"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    EMPTY = "empty"
+    BLOCKED = "blocked"
+    ABSTAINED = "abstained"
+    ERROR = "error"
+
+
+class Mark(StrEnum):
+    """An item's outcome under a benchmark's first metric. UNSCORED is never a pass."""
+
+    PASS = "pass"  # noqa: S105  # no password
+    FAIL = "fail"
+    UNSCORED = "unscored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One thing a benchmark asks: a question for the pipeline, or a request for the model alone.
+
+    Attributes:
+        id: unique in its benchmark.
+        question: goes through the pipeline, under every arm.
+        request: log-likelihoods of the model; no strategy, guard or reading takes part.
+        gold: accepted values; of a request, the numbers of its right continuations, from 0, as text.
+        cluster: items that share a passage or a prompt share this; empty is a cluster of its own.
+        groups: what results are broken down by, as key → value.
+    """
+
+    id: str
+    question: Question | None = None
+    request: Score | None = None
+    gold: tuple[str, ...] = ()
+    cluster: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.question is None) == (self.request is None):
+            raise BadInput(f"item {self.id!r} has either a question or a request")
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the pipeline or the model alone is asked."""
+        return "question" if self.question is not None else "score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number over a benchmark's items, declared before the first of them is asked.
+
+    Attributes:
+        name: unique in its benchmark.
+        aggregate: name of an aggregator of `stats.py`.
+        credit: what every disposition but ANSWERED is worth; None is UNSCORED. A disposition that is not named is
+            UNSCORED too.
+        lower_is_better: for rates of harm.
+        by: keys of `Item.groups` that it is broken down by.
+    """
+
+    name: str
+    aggregate: str = "mean"
+    credit: Mapping[Disposition, float | None] = field(default_factory=dict)
+    lower_is_better: bool = False
+    by: tuple[str, ...] = ()
+
+
+ACCURACY = Metric(
+    name="accuracy",
+    credit={d: 0.0 for d in Disposition if d not in {Disposition.ANSWERED, Disposition.ERROR}},
+)
+"""Share of items answered right. Whatever is no right answer counts as wrong; only an error counts as nothing."""
+
+
+def item_json(item: Item) -> str:
+    """Everything an item is, as canonical JSON: the text whose digest the plan holds."""
+    return canonical(asdict(item)).decode()
+
+
+def item_of(text: str) -> Item:
+    """The item in a text that `item_json` wrote.
+
+    Raises:
+        BadInput: it is no item.
+    """
+    try:
+        return msgspec.json.decode(text, type=Item)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"not an item: {error}") from error
+
+
+def item_digest(item: Item) -> str:
+    """Digest of everything an item is: question or request, gold, cluster and groups."""
+    return digest_of(asdict(item))
+
+
+def disposition_of(answer: Answer) -> Disposition:
+    """What became of a question, from what the pipeline says of it."""
+    if answer.error:
+        return Disposition.ERROR
+    match answer.action:
+        case Action.BLOCK:
+            return Disposition.BLOCKED
+        case Action.ALLOW | Action.REDACT:
+            return _READ[answer.outcome or Outcome.EMPTY]
+        case Action.ABSTAIN:
+            return Disposition.EMPTY if answer.outcome is Outcome.EMPTY else Disposition.ABSTAINED
+        case _:
+            return Disposition.ERROR
+
+
+_READ = {
+    Outcome.EXTRACTED: Disposition.ANSWERED,
+    Outcome.AMBIGUOUS: Disposition.AMBIGUOUS,
+    Outcome.ABSENT: Disposition.ABSENT,
+    Outcome.TRUNCATED: Disposition.TRUNCATED,
+    Outcome.REFUSED: Disposition.REFUSED,
+    Outcome.EMPTY: Disposition.EMPTY,
+}
+
+
+def metric_json(metric: Metric) -> dict[str, Any]:
+    """A metric as a plan holds it."""
+    built: dict[str, Any] = msgspec.to_builtins(metric)
+    return built
