@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -13,6 +13,7 @@ from orca_guard.configuration import GuardTable, ModelTable, PipelineTable
 from orca_guard.contracts import (
     API_VERSION,
     AskingGuard,
+    Described,
     GuardSettings,
     Model,
     ModelLoader,
@@ -33,8 +34,32 @@ VOLATILE = ("date", "placement")
 """Keys of a model's identity, or their beginnings, that are recorded and do not count: a day, where layers lie."""
 
 
-def assemble(table: PipelineTable, host: Host) -> Pipeline:
-    """The pipeline that a file describes, its model loaded.
+Opener: TypeAlias = Callable[[ModelLoader, ModelSpec], Model]
+
+
+def opened(loader: ModelLoader, spec: ModelSpec) -> Model:
+    """The model, loaded."""
+    model = loader.open(spec)
+    if not isinstance(model, Model):
+        raise PluginFailed(f"loader {loader.name!r} opened something that is no model: {type(model).__name__}")
+    return model
+
+
+def described(loader: ModelLoader, spec: ModelSpec) -> Described:
+    """The model, described and not loaded."""
+    model = loader.describe(spec)
+    if not isinstance(model, Described):
+        raise PluginFailed(f"loader {loader.name!r} described a model as {type(model).__name__}")
+    return model
+
+
+def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pipeline:
+    """The pipeline that a file describes.
+
+    Args:
+        table: the file.
+        host: where its names are looked up.
+        opener: what becomes of its model; `described` loads nothing, and the digest is the same.
 
     Raises:
         UsageError: a name that nothing provides, a setting that makes no sense.
@@ -44,7 +69,7 @@ def assemble(table: PipelineTable, host: Host) -> Pipeline:
     guards = [_guard(guard, position, host) for position, guard in enumerate(configuration.guards_of(table))]
     selector, selector_plugin = _selector(table, host)
     loader, spec = resolve(table.model, host)
-    model = _opened(loader.item, spec)
+    model = opener(loader.item, spec)
     pipeline = Pipeline(
         model=model,
         strategies={name: provided.item for name, provided in strategies.items()},
@@ -95,13 +120,6 @@ def resolve(table: ModelTable, host: Host) -> tuple[Provided[ModelLoader], Model
     if reference and prefix in host.models.names() and not reference.startswith("//"):
         return _loader(prefix, host), _spec(table, reference)
     return _claimant(name, host), _spec(table, name)
-
-
-def _opened(loader: ModelLoader, spec: ModelSpec) -> Model:
-    model = loader.open(spec)
-    if not isinstance(model, Model):
-        raise PluginFailed(f"loader {loader.name!r} opened something that is no model: {type(model).__name__}")
-    return model
 
 
 def _loader(name: str, host: Host) -> Provided[ModelLoader]:

@@ -39,9 +39,6 @@ from orca_guard.types import (
 if TYPE_CHECKING:
     from orca_guard.pipeline import Pipeline
 
-MODEL = "model"
-"""The driver's name for the pipeline's model."""
-
 WITHHELD = "[withheld]"
 
 
@@ -60,6 +57,16 @@ class Case:
         self._passes: list[Pass] = []
         self._verdicts: list[Verdict] = []
         self._attempts: list[Attempt] = []
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """Every generation so far, whatever guards make of it: for evidence, never for the person who asked."""
+        return tuple(self._passes)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every strategy tried so far, likewise."""
+        return tuple(self._attempts)
 
     def solve(self) -> Generator[Requests, Replies, Answer]:
         """From question to answer; a deliberate error becomes an answer that says so."""
@@ -160,11 +167,11 @@ class Case:
         if type(request) not in self._pipeline.model.requests:
             raise ModelFailed(f"model {self._pipeline.model.name!r} does not answer {type(request).__name__} requests")
         if not isinstance(request, Generate):
-            return replace(request, target=request.target or MODEL)
+            return replace(request, target=request.target or self._pipeline.target)
         decoding = self._pipeline.decoding
         return replace(
             request,
-            target=request.target or MODEL,
+            target=request.target or self._pipeline.target,
             messages=self._with_system(request.messages, strategy),
             max_new_tokens=self._reserved(request.max_new_tokens or decoding.max_new_tokens),
             stop=(*decoding.stop, *request.stop),
@@ -245,6 +252,7 @@ class Case:
             attempt.action,
             final=(seen.text if seen.answer is None else seen.answer).strip(),
             text=seen.text.strip(),
+            segment=seen,
             outcome=reading.outcome,
             value=reading.value,
             form=self._form(attempt),

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from orca_guard.errors import BadInput, UnknownName, suggest
 
 FORMAT = 1
+S = TypeVar("S", bound=msgspec.Struct)
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A table whose unknown keys are errors."""
 
 
-class ModelTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ModelTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[model]`: see `contracts.ModelSpec` for what each key means.
 
     `name` is a model that comes with a plugin, `LOADER:REFERENCE`, a directory, a hub id or a server's address.
@@ -40,14 +41,14 @@ class ModelTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
 
 
-class SelectorTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SelectorTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[selector]`: how a strategy is picked."""
 
     name: str = "fixed"
     options: dict[str, Any] = {}
 
 
-class GuardTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GuardTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[guards]]`: one guard, in the order in which guards are asked.
 
     Attributes:
@@ -67,7 +68,7 @@ class GuardTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     options: dict[str, Any] = {}
 
 
-class DecodingTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DecodingTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[decoding]`: see `types.Decoding`."""
 
     max_new_tokens: int = 256
@@ -78,7 +79,7 @@ class DecodingTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seed: int = 0
 
 
-class LimitsTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LimitsTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[limits]`: over all passes, guards and attempts of one question.
 
     Attributes:
@@ -92,7 +93,7 @@ class LimitsTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     retries: int = 1
 
 
-class PipelineTable(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PipelineTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. Without the key `guards` the default guards stand; `guards = []` is a pipeline without any.
 
     Attributes:
@@ -124,24 +125,40 @@ def read(path: Path) -> PipelineTable:
     Raises:
         BadInput: it cannot be read, is no TOML, has an unknown key or a value out of range.
     """
+    return parse(read_text(path, what="pipeline file"), source=str(path))
+
+
+def read_text(path: Path, *, what: str) -> str:
+    """The text of a file that is `what`. Raises `BadInput`."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the pipeline file {path}: {getattr(error, 'strerror', None) or error}") from error
-    return parse(text, source=str(path))
+        raise BadInput(f"cannot read the {what} {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def parse(text: str, *, source: str) -> PipelineTable:
     """The pipeline in a text; `source` names it in errors."""
-    try:
-        table = msgspec.convert(tomllib.loads(text), PipelineTable)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{source} is not valid TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise BadInput(f"{source}: {_explained(str(error))}") from error
+    table = decode(text, PipelineTable, _TABLES, source=source)
     if table.guards is msgspec.UNSET:
         table = msgspec.structs.replace(table, guards=default().guards)
     return validated(table, source=source)
+
+
+def decode(text: str, into: type[S], tables: Mapping[str, type[msgspec.Struct]], *, source: str) -> S:
+    """TOML as a struct; an unknown key is an error with its path and a suggestion.
+
+    Args:
+        text: the TOML.
+        into: the struct of the whole file.
+        tables: the structs of its tables, by their paths.
+        source: names the file in errors.
+    """
+    try:
+        return msgspec.convert(tomllib.loads(text), into)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{source} is not valid TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{source}: {_explained(str(error), {'': into, **tables})}") from error
 
 
 def guards_of(table: PipelineTable) -> tuple[GuardTable, ...]:
@@ -184,13 +201,13 @@ def _finite(number: float | None) -> bool:
     return number is None or abs(number) < float("inf")
 
 
-def _explained(message: str) -> str:
+def _explained(message: str, tables: Mapping[str, type[msgspec.Struct]]) -> str:
     """The decoder's message, with a suggestion where it names an unknown key."""
     match = re.match(r"Object contains unknown field `(.*?)`(?: - at `\$(.*?)`)?", message)
     if not match:
         return message.replace("`$.", "`").replace("`$`", "the file")
     key, path = match[1], (match[2] or "").lstrip(".")
-    table = _TABLES.get(re.sub(r"\[.*?\]", "", path), PipelineTable)
+    table = tables.get(re.sub(r"\[.*?\]", "", path), tables[""])
     where = f"{path}.{key}" if path else key
     return f"unknown key {where!r}{suggest(key, table.__struct_fields__)}"
 

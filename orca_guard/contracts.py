@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from orca_guard.items import Item, Kind, Metric
 from orca_guard.types import (
     Action,
     Attempt,
@@ -85,6 +86,19 @@ class Model(Target, Protocol):
         ...
 
 
+@runtime_checkable
+class Described(Model, Protocol):
+    """A model that is not loaded: it tells everything of itself, and answers nothing."""
+
+    def measure(self, request: Request, /) -> int | None:
+        """Tokens that the model would read, None where only a server knows.
+
+        Raises:
+            OrcaGuardError: what answering the request would raise before any token is computed.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """Which model, and how to load it. Loaders refuse options that they cannot honour.
@@ -140,6 +154,10 @@ class ModelLoader(Protocol):
 
     def open(self, spec: ModelSpec) -> Model:
         """Load it, or raise an `OrcaGuardError` that says what is wrong with it."""
+        ...
+
+    def describe(self, spec: ModelSpec) -> Described:
+        """Tell what `open` would give, with the same identity, and load nothing. Raises what `open` raises."""
         ...
 
 
@@ -249,6 +267,60 @@ class Scorer(Protocol):
 
     def score(self, exhibits: Sequence[Exhibit], /) -> Sequence[float]:
         """One finite number an exhibit, in order."""
+        ...
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """Items, and what is measured on them. It declares and computes nothing: scores and metrics are core's."""
+
+    @property
+    def name(self) -> str:
+        """What `--suite` takes."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of the items and how they are asked; it changes with them."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """Whether its items are questions for the pipeline, or requests that measure the model alone."""
+        ...
+
+    @property
+    def scoring(self) -> str:
+        """Name of the rule of `scoring.py` that compares an answer with the item's gold."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is reported; the first decides whether an item passes."""
+        ...
+
+    def files(self, data: Path | None, /) -> Mapping[str, Path]:
+        """The files that the items come from, by the name that records use.
+
+        Args:
+            data: the folder that data lies in, where one was given.
+
+        Raises:
+            DataAbsent: they are not there.
+        """
+        ...
+
+    def items(self, files: Mapping[str, Path], /) -> Iterable[Item]:
+        """All items, in a fixed order.
+
+        Raises:
+            BadInput: a file is not what it should be.
+        """
         ...
 
 

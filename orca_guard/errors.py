@@ -11,6 +11,7 @@
     | + NameWithdrawn          3     two plugins claim the same name
     | + ModelFailed            3     a model or server could not answer
     | + GuardFailed            3     a guard could not judge
+    | + DataAbsent             3     data that a benchmark needs is not here
     | + BudgetExhausted        3     the deadline or the token budget ran out
 
 Anything else that reaches the top is a bug: exit code 4, with its traceback.
@@ -116,6 +117,10 @@ class ModelFailed(NotReady):
 
 class GuardFailed(NotReady):
     """A guard raised, timed out, or answered with something that is no verdict."""
+
+
+class DataAbsent(NotReady):
+    """Data that a benchmark needs is not here."""
 
 
 class BudgetExhausted(NotReady):

@@ -19,6 +19,7 @@ import pluggy
 from orca_guard import hookspecs
 from orca_guard.contracts import (
     API_VERSION,
+    Benchmark,
     GuardFactory,
     ModelLoader,
     NamedModel,
@@ -31,7 +32,7 @@ from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 OWN_DISTRIBUTION = "orca-guard"
-PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "commands")
+PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "benchmarks", "commands")
 OBSERVERS = ("run_started", "item_recorded", "run_finished")
 Status: TypeAlias = Literal["loaded", "blocked", "failed"]
 Event: TypeAlias = RunStarted | ItemRecorded | RunFinished
@@ -255,6 +256,11 @@ class Host:
         return Registry("guard", [*self._collect("guards", (GuardFactory,)), *made], self.plugins)
 
     @cached_property
+    def benchmarks(self) -> Registry[Benchmark]:
+        """What an audit measures."""
+        return Registry("benchmark", self._collect("benchmarks", (Benchmark,)), self.plugins)
+
+    @cached_property
     def commands(self) -> Registry[Any]:
         """`click` commands."""
         import click  # noqa: PLC0415  # a library user has no command line
@@ -268,6 +274,7 @@ class Host:
             "strategies": self.strategies,
             "selectors": self.selectors,
             "guards": self.guards,
+            "benchmarks": self.benchmarks,
             "commands": self.commands,
         }
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from orca_guard.case import MODEL, Case
+from orca_guard.case import Case
 from orca_guard.contracts import Model, Selector, Strategy, Target, TextGuard
 from orca_guard.drive import Streamed, drive
 from orca_guard.errors import ExitCode
@@ -59,6 +59,7 @@ class Pipeline:
 
     Attributes:
         model: answers requests.
+        target: the driver's name for it.
         strategies: by name, those the selector may pick.
         selector: picks one.
         guards: in the order in which they are asked.
@@ -77,6 +78,7 @@ class Pipeline:
     strategies: Mapping[str, Strategy]
     selector: Selector
     guards: tuple[GuardInPlace, ...] = ()
+    target: str = "model"
     decoding: Decoding = field(default_factory=Decoding)
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
@@ -107,7 +109,7 @@ class Pipeline:
             asked = ((question, self.solve(question)) for question in questions)
             for event in drive(asked, self.targets(), width=width):
                 if not isinstance(event, Streamed):
-                    yield event.key, observed.record(self._settled(event.key, event.result))
+                    yield event.key, observed.record(self.settled(event.key, event.result))
 
     def stream(self, question: Question) -> Iterator[str | Answer]:
         """Pieces of the final pass's text as they are let through, and last the answer.
@@ -125,7 +127,7 @@ class Pipeline:
                             yield observed.record(case.withhold(gate.verdicts))
                             return
                     else:
-                        answer = self._settled(question, event.result)
+                        answer = self.settled(question, event.result)
                         yield from gate.finish(answer)
                         yield observed.record(answer)
 
@@ -139,12 +141,35 @@ class Pipeline:
 
     def solve(self, question: Question) -> Generator[Requests, Replies, Answer]:
         """The line above, as a generator of requests."""
-        return Case(self, question).solve()
+        return self.case(question).solve()
+
+    def case(self, question: Question) -> Case:
+        """One question under way."""
+        return Case(self, question)
+
+    def under(self, name: str, *, target: str) -> Self:
+        """The same pipeline beside others under one driver: its guards answer to `name`, its model to `target`."""
+        guards = tuple(replace(place, target=f"{name}: {place.target}") for place in self.guards)
+        return replace(self, guards=guards, target=target)
+
+    def settled(self, question: Question, result: Answer | Failure) -> Answer:
+        """What the driver made of `solve`: an exception in it is a bug, and an answer that says so."""
+        if isinstance(result, Answer):
+            return result
+        log.error("question %r met an internal error", question.id, exc_info=result.error)
+        return Answer(
+            id=question.id,
+            action=Action.ERROR,
+            error=f"internal error: {type(result.error).__name__}: {result.error}",
+            error_code=ExitCode.INTERNAL,
+            pipeline=self.digest,
+            warnings=self.warnings,
+        )
 
     def targets(self) -> dict[str, Target]:
         """Where the requests of `solve` go."""
         judged = {p.target: TextGuardTarget(p, p.guard) for p in self.guards if isinstance(p.guard, TextGuard)}
-        return {MODEL: self.model, **judged}
+        return {self.target: self.model, **judged}
 
     def system_of(self, strategy: Strategy, *, given: str | None = None) -> str:
         """The system message that a strategy's passes get.
@@ -158,19 +183,6 @@ class Pipeline:
             return given
         worded = self.model.system_messages
         return worded.get(strategy.name) or strategy.system or worded.get("default", "")
-
-    def _settled(self, question: Question, result: Answer | Failure) -> Answer:
-        if isinstance(result, Answer):
-            return result
-        log.error("question %r met an internal error", question.id, exc_info=result.error)
-        return Answer(
-            id=question.id,
-            action=Action.ERROR,
-            error=f"internal error: {type(result.error).__name__}: {result.error}",
-            error_code=ExitCode.INTERNAL,
-            pipeline=self.digest,
-            warnings=self.warnings,
-        )
 
 
 class _Observed:

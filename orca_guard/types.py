@@ -391,6 +391,7 @@ class Answer:
         text: everything the final pass wrote; empty likewise.
         outcome: what reading made of it; None when the model was not asked or its text is withheld.
         value: the letter, number or span read out of it.
+        segment: what reading saw; None where there is no answer.
         strategy: the last one tried; empty when none was.
         verdicts: of every guard, in the order they were asked.
         reason: why there is no answer, or what was changed in it.
@@ -410,6 +411,7 @@ class Answer:
     text: str = ""
     outcome: Outcome | None = None
     value: str | None = None
+    segment: Segment | None = None
     strategy: str = ""
     verdicts: tuple[Verdict, ...] = ()
     reason: str = ""

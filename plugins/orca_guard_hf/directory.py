@@ -50,8 +50,13 @@ class Directory:
         """Whether no pickle is involved."""
         return all(".bin" not in name for name in self.weights)
 
-    def digests(self, *, code: bool = False) -> dict[str, str]:
-        """Digests of weights, tokenizer files and configuration; of Python files too when they are run."""
+    def digests(self, *, code: bool = False, fresh: bool = False) -> dict[str, str]:
+        """Digests of weights, tokenizer files and configuration; of Python files too when they are run.
+
+        Args:
+            code: whether Python files in the directory are run.
+            fresh: compute them whatever is remembered.
+        """
         groups = {
             "weights": self.weights,
             "tokenizer": self._present(TOKENIZER_FILES),
@@ -59,7 +64,7 @@ class Directory:
         }
         if code:
             groups["code"] = {p.name: p for p in sorted(self.path.glob("*.py"))}
-        return {name: digest_files(files) for name, files in groups.items()}
+        return {name: digest_files(files, fresh=fresh) for name, files in groups.items()}
 
     def _present(self, names: tuple[str, ...]) -> dict[str, Path]:
         return {name: self.path / name for name in names if (self.path / name).is_file()}

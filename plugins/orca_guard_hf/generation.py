@@ -65,19 +65,30 @@ def generate(
         yield from _grow(rows, network, prompter, limits)
 
 
-def _prepare(request: Generate, prompter: Prompter, limits: Limits) -> _Row | Failure:
-    """A row, or why there is none."""
+def fitted(request: Generate, prompter: Prompter, limits: Limits) -> tuple[Prompt, int]:
+    """The prompt of a request, and how many tokens its answer may have.
+
+    Raises:
+        BadInput: a setting or a conversation that makes no sense.
+        PromptTooLong: prompt and answer do not fit the model.
+    """
     wished = (request.decoding.max_new_tokens, request.max_new_tokens)
     limit = min(tokens for tokens in wished if tokens is not None)
+    if limit < 1:
+        raise BadInput(f"max_new_tokens is {limit}. Ask for at least one token.")
+    check_decoding(request.decoding)
+    if not request.messages:
+        raise BadInput("the conversation has no turn. Ask something.")
+    prompt = prompter.prompt(prompter.chat(request.messages))
+    if limits.context is not None and len(prompt.ids) + limit > limits.context:
+        raise PromptTooLong(prompt=len(prompt.ids), answer=limit, context=limits.context)
+    return prompt, limit
+
+
+def _prepare(request: Generate, prompter: Prompter, limits: Limits) -> _Row | Failure:
+    """A row, or why there is none."""
     try:
-        if limit < 1:
-            raise BadInput(f"max_new_tokens is {limit}. Ask for at least one token.")
-        check_decoding(request.decoding)
-        if not request.messages:
-            raise BadInput("the conversation has no turn. Ask something.")
-        prompt = prompter.prompt(prompter.chat(request.messages))
-        if limits.context is not None and len(prompt.ids) + limit > limits.context:
-            raise PromptTooLong(prompt=len(prompt.ids), answer=limit, context=limits.context)
+        prompt, limit = fitted(request, prompter, limits)
     except OrcaGuardError as error:
         return Failure(error)
     stops = (*request.stop, *request.decoding.stop, *prompter.profile.stop_strings)

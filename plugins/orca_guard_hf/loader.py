@@ -6,7 +6,7 @@ import re
 import threading
 from pathlib import Path
 
-from orca_guard.contracts import Model, ModelSpec
+from orca_guard.contracts import Described, Model, ModelSpec
 
 LOADING = threading.RLock()
 """Held while anything is loaded: transformers and torch switch global state meanwhile, and threads would mix it up."""
@@ -38,6 +38,13 @@ class HuggingFace:
             from orca_guard_hf.opening import open_model  # noqa: PLC0415  # imports torch
 
             return open_model(spec)
+
+    def describe(self, spec: ModelSpec) -> Described:
+        """Everything but the weights in memory. Raises what `open` raises."""
+        with LOADING:
+            from orca_guard_hf.opening import describe_model  # noqa: PLC0415  # imports torch
+
+            return describe_model(spec)
 
 
 def looks_like_path(reference: str) -> bool:

@@ -12,26 +12,28 @@ from orca_guard.errors import ModelFailed, OrcaGuardError
 from orca_guard.types import Classify, Embed, Failure, Generate, Partial, Reply, Request, Score
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.generation import Limits, generate
+from orca_guard_hf.generation import fitted as fitted_generation
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
 from orca_guard_hf.scoring import embed, score
+from orca_guard_hf.scoring import fitted as fitted_score
 
 _TROUBLE = (RuntimeError, ValueError, IndexError, TypeError)
 """What torch and transformers raise while they compute; running out of memory is among it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFModel:
-    """A causal language model with its tokenizer and profile. Attributes as in `orca_guard.contracts.Model`."""
+class DescribedModel:
+    """A model with its tokenizer and profile, and no weights: it measures prompts and answers nothing.
+
+    Attributes as in `orca_guard.contracts.Described`.
+    """
 
     name: str
     identity: Mapping[str, str]
     directory: Path
-    network: Network
     prompter: Prompter
     limits: Limits
-    batch_size: int
-    classifiers: Classifiers
 
     @property
     def requests(self) -> frozenset[type]:
@@ -58,6 +60,29 @@ class HFModel:
     def notice(self) -> str:
         """The profile's."""
         return self.prompter.profile.notice
+
+    def measure(self, request: Request) -> int:
+        """Tokens that the model would read. Raises what answering it would raise of prompts and settings."""
+        match request:
+            case Generate():
+                return len(fitted_generation(request, self.prompter, self.limits)[0].ids)
+            case Score():
+                return sum(map(len, fitted_score(request, self.prompter, self.limits.context).rows))
+        raise ModelFailed(f"the length of a {type(request).__name__} request is not known beforehand.")
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        """Nothing is answered."""
+        failure = Failure(ModelFailed(f"model {self.name!r} is described, not loaded."))
+        return ((request, failure) for request in requests)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HFModel(DescribedModel):
+    """A causal language model in memory. Attributes as in `orca_guard.contracts.Model`."""
+
+    network: Network
+    batch_size: int
+    classifiers: Classifiers
 
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
         """Answer requests as they come: generations in batches, everything else at once."""

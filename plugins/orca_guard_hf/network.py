@@ -28,11 +28,6 @@ class Network:
         self.remembers = "past_key_values" in self._takes
         """Whether it keeps keys and values between calls; if not, every step reads the whole text."""
 
-    @property
-    def vocabulary(self) -> int:
-        """How many tokens it has an embedding for."""
-        return int(self.model.get_input_embeddings().weight.shape[0])
-
     def forward(self, ids: Tensor, mask: Tensor, *, past: Any = None, keep: int = 0, **more: Any) -> Any:
         """Run it once.
 
@@ -67,3 +62,8 @@ class Network:
             ids.append([*[pad] * before, *text, *[pad] * after])
             mask.append([*[0] * before, *[1] * len(text), *[0] * after])
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+
+def vocabulary_of(model: Any) -> int:
+    """How many tokens a model has an embedding for."""
+    return int(model.get_input_embeddings().weight.shape[0])

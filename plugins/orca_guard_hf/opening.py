@@ -6,6 +6,7 @@ import shutil
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,41 +26,67 @@ from orca_guard_hf.generation import Limits
 from orca_guard_hf.hub import download
 from orca_guard_hf.loader import is_hub_id, looks_like_path
 from orca_guard_hf.loading import check_loaded, refusing
-from orca_guard_hf.model import HFModel
-from orca_guard_hf.network import Network
+from orca_guard_hf.model import DescribedModel, HFModel
+from orca_guard_hf.network import Network, vocabulary_of
 from orca_guard_hf.placement import Placement, place
 from orca_guard_hf.prompting import Prompter
 
 
 def open_model(spec: ModelSpec) -> HFModel:
     """Load what the spec names. Errors as `HuggingFace.open` says."""
+    placement = place(spec)
+    found = _find(spec)
+    model = _with_adapter(_load_weights(found.directory, spec, placement), spec)
+    network = Network(model, device=placement.device)
+    return HFModel(
+        **_told(found, spec, model),
+        network=network,
+        batch_size=spec.batch_size,
+        classifiers=Classifiers(
+            device=placement.device, trust_remote_code=spec.trust_remote_code, offline=spec.offline
+        ),
+    )
+
+
+def describe_model(spec: ModelSpec) -> DescribedModel:
+    """Everything but the weights, whose digest is computed from their bytes. Errors as `HuggingFace.open` says."""
+    placement = replace(place(spec), device_map="meta")
+    found = _find(spec)
+    return DescribedModel(**_told(found, spec, _load_weights(found.directory, spec, placement), fresh=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What there is before any weight is read."""
+
+    directory: Directory
+    prompter: Prompter
+    commit: str
+
+
+def _find(spec: ModelSpec) -> _Found:
     if spec.options:
         raise BadInput(f"the loader hf knows no option {', '.join(sorted(spec.options))}.")
     if spec.batch_size < 1:
         raise BadInput(f"batch_size is {spec.batch_size}. It must be at least 1.")
     path, commit = _locate(spec)
     directory = inspect(path)
-    placement = place(spec)
     tokenizer = _load_tokenizer(directory, spec)
     profile = profiles.choose(spec.profile, directory=path, traits=profiles.traits_of(directory.config, tokenizer))
     check_tokenizer(tokenizer, profile, directory)
-    prompter = Prompter(tokenizer, profile)
-    model = _with_adapter(_load_weights(directory, spec, placement), spec)
-    network = Network(model, device=placement.device)
-    check_vocabulary(prompter, network.vocabulary, path)
-    limits = Limits(stop_ids=_stop_ids(model, prompter), context=context_of(model.config))
-    return HFModel(
-        name=spec.name or spec.reference,
-        identity=_identity(spec, directory, prompter, model, commit),
-        directory=path,
-        network=network,
-        prompter=prompter,
-        limits=limits,
-        batch_size=spec.batch_size,
-        classifiers=Classifiers(
-            device=placement.device, trust_remote_code=spec.trust_remote_code, offline=spec.offline
-        ),
-    )
+    return _Found(directory=directory, prompter=Prompter(tokenizer, profile), commit=commit)
+
+
+def _told(found: _Found, spec: ModelSpec, model: Any, *, fresh: bool = False) -> dict[str, Any]:
+    """What is known of a model, whether its weights are there or not."""
+    check_vocabulary(found.prompter, vocabulary_of(model), found.directory.path)
+    return {
+        "name": spec.name or spec.reference,
+        "identity": _identity(spec, found, model, fresh=fresh),
+        "directory": found.directory.path,
+        "prompter": found.prompter,
+        "limits": Limits(stop_ids=_stop_ids(model, found.prompter), context=context_of(model.config)),
+    }
 
 
 def context_of(config: Any) -> int | None:
@@ -136,12 +163,18 @@ def _clearing(placement: Placement) -> Iterator[None]:
         raise
 
 
-def _with_adapter(model: Any, spec: ModelSpec) -> Any:
-    if not spec.adapter:
-        return model
+def _adapter_files(spec: ModelSpec) -> dict[str, Path]:
+    """Every file of the adapter's directory."""
     adapter = Path(spec.adapter).expanduser()
     if not (adapter / "adapter_config.json").is_file():
         raise BadInput(f"{adapter} is no adapter directory: it has no adapter_config.json.")
+    return {p.name: p for p in sorted(adapter.iterdir()) if p.is_file()}
+
+
+def _with_adapter(model: Any, spec: ModelSpec) -> Any:
+    if not spec.adapter:
+        return model
+    adapter = next(iter(_adapter_files(spec).values())).parent
     try:
         import peft  # noqa: PLC0415  # an optional dependency
     except ImportError as error:
@@ -159,15 +192,14 @@ def _stop_ids(model: Any, prompter: Prompter) -> frozenset[int]:
     return frozenset(int(i) for i in named if i is not None)
 
 
-def _identity(spec: ModelSpec, directory: Directory, prompter: Prompter, model: Any, commit: str) -> dict[str, str]:
-    adapter = Path(spec.adapter).expanduser()
+def _identity(spec: ModelSpec, found: _Found, model: Any, *, fresh: bool) -> dict[str, str]:
     parts = {
-        **directory.digests(code=spec.trust_remote_code),
-        "template": digest_text(prompter.template),
-        "profile": digest_text(profiles.as_json(prompter.profile)),
-        "adapter": digest_files({p.name: p for p in sorted(adapter.iterdir()) if p.is_file()}) if spec.adapter else "",
+        **found.directory.digests(code=spec.trust_remote_code, fresh=fresh),
+        "template": digest_text(found.prompter.template),
+        "profile": digest_text(profiles.as_json(found.prompter.profile)),
+        "adapter": digest_files(_adapter_files(spec), fresh=fresh) if spec.adapter else "",
         "dtype": str(model.dtype).removeprefix("torch."),
-        "commit": commit,
+        "commit": found.commit,
         "transformers": transformers.__version__,
         "tokenizers": tokenizers.__version__,
         "torch": torch.__version__,

@@ -31,13 +31,19 @@ def score(request: Score, *, network: Network, prompter: Prompter, context: int 
         ModelFailed: the network gave no numbers.
     """
     with network.lock:
-        joint = encode_jointly(request, prompter)
-    for row in joint.rows:
-        check_length(len(row), context)
+        joint = fitted(request, prompter, context)
     parts = [joint.rows[i : i + batch_size] for i in range(0, len(joint.rows), batch_size)]
     return Scores(
         likelihoods=tuple(one for part in parts for one in _likelihoods(part, joint.boundary, network, prompter))
     )
+
+
+def fitted(request: Score, prompter: Prompter, context: int | None) -> Joint:
+    """The rows of a request. Raises `BadInput` as `encode_jointly` does, `PromptTooLong` if one does not fit."""
+    joint = encode_jointly(request, prompter)
+    for row in joint.rows:
+        check_length(len(row), context)
+    return joint
 
 
 def encode_jointly(request: Score, prompter: Prompter) -> Joint:

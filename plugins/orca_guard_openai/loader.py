@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orca_guard.contracts import Model, ModelSpec
+from orca_guard.contracts import Described, Model, ModelSpec
 
 
 class OpenAI:
@@ -34,6 +34,13 @@ class OpenAI:
             UsageError: the address, an option or the key cannot be used, or the server has no such model.
             ModelFailed: the server cannot be reached, wants another key, or answers with something else.
         """
+        from orca_guard_openai.model import open_model  # noqa: PLC0415  # imports httpx
+        from orca_guard_openai.settings import settings_of  # noqa: PLC0415
+
+        return open_model(settings_of(spec))
+
+    def describe(self, spec: ModelSpec) -> Described:
+        """The same as `open`: a server's model is never loaded here. Raises what `open` raises."""
         from orca_guard_openai.model import open_model  # noqa: PLC0415  # imports httpx
         from orca_guard_openai.settings import settings_of  # noqa: PLC0415
 

@@ -136,6 +136,9 @@ class ServerModel:
         """Where texts are sent, when that is not this machine."""
         return "" if self._settings.local else f"texts are sent to {self._settings.url}"
 
+    def measure(self, _request: Request, /) -> None:
+        """Unknown: only the server has the tokenizer."""
+
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
         """Answer requests as the server answers them, at most `concurrency` under way at once.
 

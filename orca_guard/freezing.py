@@ -1,0 +1,295 @@
+"""Freezes a request into a plan: every name looked up, every file digested, every item measured, nothing loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orca_guard.assembly import assemble, described, lasting
+from orca_guard.contracts import Benchmark, Described, Model
+from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
+from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
+from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
+from orca_guard.items import Item, Metric, item_digest, metric_json
+from orca_guard.measuring import Work, measured
+from orca_guard.pipeline import Pipeline
+from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
+from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.types import Generate, Score
+
+Step = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A benchmark as the plan has it, with the items that will be asked."""
+
+    entry: Mapping[str, Any]
+    metrics: tuple[Metric, ...]
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A plan and what it stands for.
+
+    Attributes:
+        plan: the document that is hashed; docs/bundle.md says what is in it.
+        benchmarks: in the plan's order.
+        work: what running it costs, as far as that is known beforehand.
+    """
+
+    plan: Mapping[str, Any]
+    benchmarks: tuple[Planned, ...]
+    work: Work
+
+    @property
+    def digest(self) -> str:
+        """The anchor: it can be registered elsewhere before the first item is asked."""
+        return digest_of(self.plan)
+
+    @property
+    def items(self) -> bytes:
+        """`items.jsonl`."""
+        return item_lines(self.benchmarks)
+
+
+def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _all: None) -> Frozen:
+    """Turn a request into a plan.
+
+    Args:
+        request: what is asked for.
+        host: where its names are looked up.
+        step: told of a benchmark, how many of its items are measured, and how many there are.
+
+    Raises:
+        UsageError: a name nobody provides, a combination that cannot succeed, a gate on nothing.
+        NotReady: a plugin or a model is missing, or all data is.
+    """
+    from orca_guard.gates import gate_json, gates_of  # noqa: PLC0415  # gates look at the plan so far
+
+    table = request.table
+    required = [_required(text, host) for text in table.requires]
+    pipelines = {arm.name: _described(arm, host) for arm in request.arms}
+    _check_different(pipelines)
+    models = models_of(pipelines)
+    work = Work()
+    found, absent = _present(table, host)
+    benchmarks = [_planned(one, table, pipelines, models, work, step) for one in found]
+    plan: dict[str, Any] = {
+        "format": FORMAT,
+        "name": table.name,
+        "nonce": table.nonce,
+        "seed": table.seed,
+        "unit": table.unit,
+        "code": own_identity(),
+        "arms": [_arm_entry(name, pipeline, models) for name, pipeline in pipelines.items()],
+        "models": [{"name": name, "digest": model_digest(m), "identity": _lasting(m)} for name, m in models.items()],
+        "benchmarks": [planned.entry for planned in benchmarks],
+        "absent": absent,
+        "items": {"count": sum(len(b.items) for b in benchmarks), "digest": digest_bytes(item_lines(benchmarks))},
+        "requires": required,
+        "records": sum(len(b.items) * _subjects(b, pipelines, models) for b in benchmarks),
+    }
+    plan["gates"] = [gate_json(gate) for gate in gates_of(table.gates, plan)]
+    return Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+
+
+def item_lines(benchmarks: Iterable[Planned]) -> bytes:
+    """`items.jsonl`: a line an item, in the order of the run."""
+    return b"".join(
+        canonical(
+            {
+                "benchmark": planned.entry["name"],
+                "id": item.id,
+                "digest": item_digest(item),
+                "cluster": item.cluster,
+                "groups": item.groups,
+            }
+        )
+        + b"\n"
+        for planned in benchmarks
+        for item in planned.items
+    )
+
+
+# --- arms and models ---------------------------------------------------------------------------
+
+
+def models_of(pipelines: Mapping[str, Pipeline]) -> dict[str, Described]:
+    """The different models of described arms, named `model`, `model-2` and so on."""
+    different: dict[str, Any] = {model_digest(pipeline.model): pipeline.model for pipeline in pipelines.values()}
+    return {"model" if n == 1 else f"model-{n}": model for n, model in enumerate(different.values(), 1)}
+
+
+def model_digest(model: Model) -> str:
+    """Of everything about it that decides its answers."""
+    return digest_of(_lasting(model))
+
+
+def _lasting(model: Model) -> dict[str, str]:
+    identity: dict[str, str] = lasting({"model": dict(model.identity)})["model"]
+    return identity
+
+
+def _described(arm: Arm, host: Host) -> Pipeline:
+    try:
+        return assemble(arm.table, host, opener=described)
+    except OrcaGuardError as error:
+        if len(error.args) == 1:
+            error.args = (f"arm {arm.name!r}: {error}",)
+        raise
+
+
+def _check_different(pipelines: Mapping[str, Pipeline]) -> None:
+    """Two arms that are the same would be one measurement told twice."""
+    seen: dict[str, str] = {}
+    for name, pipeline in pipelines.items():
+        if pipeline.digest in seen:
+            raise BadInput(f"arms {seen[pipeline.digest]!r} and {name!r} are the same pipeline; leave one out")
+        seen[pipeline.digest] = name
+
+
+def _arm_entry(name: str, pipeline: Pipeline, models: Mapping[str, Described]) -> dict[str, Any]:
+    digest = model_digest(pipeline.model)
+    model = next(n for n, m in models.items() if model_digest(m) == digest)
+    return {"name": name, "pipeline": pipeline.digest, "model": model, "identity": lasting(pipeline.identity)}
+
+
+def _required(text: str, host: Host) -> dict[str, str]:
+    """The plugins of a distribution that must be there, all of them loaded and as the pin says."""
+    pin = Pin.parse(text)
+    plugins = [p for p in host.plugins if p.distribution == pin.distribution]
+    for plugin in plugins:
+        if plugin.status != "loaded":
+            raise PluginFailed(f"required: {plugin} is {plugin.status}: {plugin.reason}")
+        if plugin.version != pin.version or pin.digest not in {"", plugin.digest}:
+            raise PluginFailed(f"required is {text}, and here is version {plugin.version}, {plugin.digest}")
+    if not plugins:
+        raise PluginFailed(f"required: no plugin of {pin.distribution} is installed")
+    return {"distribution": pin.distribution, "version": pin.version, "digest": pin.digest}
+
+
+# --- benchmarks --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    benchmark: Benchmark
+    plugin: Plugin
+    limit: int | None
+    files: Mapping[str, Path]
+
+
+def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str, str]]]:
+    """The benchmarks whose data is here, and the others with what they lack."""
+    data = Path(table.data).expanduser() if table.data else None
+    found: dict[str, _Found] = {}
+    absent = []
+    for asked, provided in _asked(table.benchmarks, host):
+        name = provided.item.name
+        if name in found:
+            raise BadInput(f"benchmark {name!r} is asked for twice, once of them through its plugin")
+        try:
+            found[name] = _Found(provided.item, provided.plugin, asked.limit, provided.item.files(data))
+        except DataAbsent as error:
+            absent.append({"benchmark": name, "reason": str(error)})
+    if not found:
+        raise DataAbsent("nothing to run: " + "; ".join(f"{a['benchmark']}: {a['reason']}" for a in absent))
+    return list(found.values()), absent
+
+
+def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[BenchmarkTable, Provided[Benchmark]]]:
+    registry = host.benchmarks
+    for table in tables:
+        of_plugin = [name for name, provided in registry if provided.plugin.name == table.name]
+        known = table.name in (*registry.names(), *registry.withdrawn)
+        if not known and not of_plugin:
+            suites = {provided.plugin.name for _, provided in registry}
+            raise UnknownName("suite", table.name, {*registry.names(), *suites})
+        for name in (table.name,) if known else of_plugin:
+            yield table, registry.find(name)
+
+
+def _planned(
+    found: _Found,
+    table: AuditTable,
+    pipelines: Mapping[str, Pipeline],
+    models: Mapping[str, Described],
+    work: Work,
+    step: Step,
+) -> Planned:
+    benchmark = found.benchmark
+    _check_possible(benchmark, [*models.values()])
+    items = chosen(_sound(benchmark, found.files), nonce=table.nonce, seed=table.seed, limit=found.limit)
+    step(benchmark.name, 0, len(items))
+    kept, reasons = [], []
+    for item, reason in measured(items, pipelines=pipelines, models=models, work=work):
+        if reason:
+            reasons.append({"id": item.id, "reason": reason})
+        else:
+            kept.append(item)
+        step(benchmark.name, len(kept) + len(reasons), len(items))
+    if not kept:
+        raise BadInput(f"no item of {benchmark.name!r} fits: {reasons[0]['reason']}")
+    order = {item.id: n for n, item in enumerate(items)}
+    kept.sort(key=lambda item: order[item.id])
+    reasons.sort(key=lambda row: order[row["id"]])
+    return Planned(entry=_entry(found, len(kept), reasons), metrics=tuple(benchmark.metrics), items=tuple(kept))
+
+
+def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
+    """The first `limit` items in an order that depends on nonce or seed and on every item's id, and nothing else."""
+    return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
+
+
+def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict[str, Any]:
+    benchmark = found.benchmark
+    return {
+        "name": benchmark.name,
+        "version": benchmark.version,
+        **found.plugin.identity(),
+        "kind": benchmark.kind,
+        "scoring": benchmark.scoring,
+        "metrics": [metric_json(metric) for metric in benchmark.metrics],
+        "data": {name: digest_file(path, fresh=True) for name, path in sorted(found.files.items())},
+        "items": items,
+        "not_covered": not_covered,
+    }
+
+
+def _subjects(planned: Planned, pipelines: Mapping[str, Pipeline], models: Mapping[str, Described]) -> int:
+    return len(pipelines) if planned.entry["kind"] == "question" else len(models)
+
+
+def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
+    rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
+    if benchmark.scoring not in rules:
+        raise PluginFailed(f"benchmark {benchmark.name!r} wants the scoring rule {benchmark.scoring!r}, and there is none")
+    if not benchmark.metrics:
+        raise PluginFailed(f"benchmark {benchmark.name!r} declares no metric")
+    wanted = Generate if benchmark.kind == "question" else Score
+    for model in models:
+        if wanted not in model.requests:
+            what = "does not generate" if wanted is Generate else "gives no log-likelihoods"
+            raise ModelFailed(f"model {model.name!r} {what}, and benchmark {benchmark.name!r} needs that")
+
+
+def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
+    """Its items, each of the right kind and with an id of its own."""
+    try:
+        items = list(benchmark.items(files))
+    except (OrcaGuardError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise PluginFailed(f"benchmark {benchmark.name!r} failed: {type(error).__name__}: {error}") from error
+    if not items:
+        raise NotReady(f"benchmark {benchmark.name!r} has no items")
+    strange = next((i for i in items if not isinstance(i, Item) or i.kind != benchmark.kind), None)
+    if strange is not None:
+        raise PluginFailed(f"benchmark {benchmark.name!r} made something that is no {benchmark.kind} item: {strange!r:.100}")
+    if len({item.id for item in items}) != len(items):
+        raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
+    return items

@@ -1,0 +1,256 @@
+"""What a plan calls for: its units, and every record that must be there once and once only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any
+
+import msgspec
+
+from orca_guard.errors import BadInput
+from orca_guard.journal.chain import Fault
+
+SHOWN = 5
+"""Records that are named one by one; of the rest their number is said."""
+
+
+class ItemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of `items.jsonl`."""
+
+    benchmark: str
+    id: str
+    digest: str
+    cluster: str
+    groups: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """Items that are recorded together, under every subject.
+
+    Attributes:
+        number: from 0, over the whole plan.
+        benchmark: they are of this one.
+        start, stop: their positions in `items.jsonl`, from 0, the end not included.
+        subjects: names of arms or models, in the plan's order.
+    """
+
+    number: int
+    benchmark: str
+    start: int
+    stop: int
+    subjects: tuple[str, ...]
+
+    @property
+    def records(self) -> int:
+        """How many records it has."""
+        return (self.stop - self.start) * len(self.subjects)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A benchmark's part of the items.
+
+    Attributes:
+        start: position of its first item.
+        unit: number of its first unit.
+        record: number of its first record, over the whole plan.
+        subjects: name → digest of what answers, in the plan's order.
+        items: id → position in the benchmark and digest, in order.
+    """
+
+    benchmark: str
+    start: int
+    unit: int
+    record: int
+    subjects: Mapping[str, str]
+    items: Mapping[str, tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The units and records that a plan and its items call for.
+
+    Attributes:
+        unit: most items in a unit.
+        units: in order; number u stands at place u.
+        records: how many there must be over all shards.
+        sections: benchmark → its part, in the plan's order.
+    """
+
+    unit: int
+    units: tuple[Unit, ...]
+    records: int
+    sections: Mapping[str, Section]
+
+    def sizes(self, *, rank: int = 0, world: int = 1) -> dict[int, int]:
+        """Unit → how many records it has, of the units that rank `rank` of `world` does."""
+        return {unit.number: unit.records for unit in self.units if unit.number % world == rank}
+
+
+def schedule_of(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> Schedule:
+    """What must be recorded.
+
+    Args:
+        plan: as `plan.json` has it.
+        items: as `items.jsonl` has them, in its order; read once.
+
+    Raises:
+        BadInput: the plan is none, or the items are not those it counts.
+    """
+    try:
+        sections = _sections(plan, items)
+        unit, wanted = int(plan["unit"]), int(plan["records"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadInput(f"plan.json is no plan: {type(error).__name__}: {error}") from error
+    records = sum(len(section.items) * len(section.subjects) for section in sections)
+    if records != wanted:
+        raise BadInput(f"plan.json counts {wanted} records, and its items under its arms and models make {records}")
+    return Schedule(unit, tuple(_units(sections, unit)), records, {s.benchmark: s for s in sections})
+
+
+def _sections(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> list[Section]:
+    if plan["unit"] < 1:
+        raise BadInput(f"plan.json has units of {plan['unit']} items")
+    runs = groupby(items, key=lambda item: item.benchmark)
+    sections: list[Section] = []
+    start = unit = record = 0
+    for entry in plan["benchmarks"]:
+        found = _items(entry, next(runs, None))
+        subjects = _subjects(plan, entry)
+        where = {"start": start, "unit": unit, "record": record}
+        sections.append(Section(benchmark=entry["name"], subjects=subjects, items=found, **where))
+        start += len(found)
+        unit += -(-len(found) // plan["unit"])
+        record += len(found) * len(subjects)
+    extra = next(runs, None)
+    if extra is not None or len({s.benchmark for s in sections}) != len(sections):
+        name = repr(extra[0]) if extra else "one"
+        raise BadInput(f"items.jsonl: items of {name} stand where plan.json has no such benchmark, or has it twice")
+    return sections
+
+
+def _items(entry: Mapping[str, Any], run: tuple[str, Iterator[ItemLine]] | None) -> Mapping[str, tuple[int, bytes]]:
+    """A benchmark's items. One without items has no run, and a plan never holds one."""
+    name, lines = run or ("nothing", iter(()))
+    if name != entry["name"]:
+        raise BadInput(f"items.jsonl: {name!r} stands where plan.json has benchmark {entry['name']!r}")
+    items: dict[str, tuple[int, bytes]] = {}
+    for position, line in enumerate(lines):
+        if line.id in items:
+            raise BadInput(f"items.jsonl: item {line.id!r} of {name!r} stands there twice")
+        items[line.id] = (position, bytes.fromhex(line.digest.removeprefix("sha256:")))
+    if len(items) != entry["items"]:
+        raise BadInput(f"items.jsonl has {len(items)} items of {name!r}, and plan.json counts {entry['items']}")
+    return items
+
+
+def _subjects(plan: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
+    """Who answers a benchmark's items, and the digest of each."""
+    rows, key = (plan["arms"], "pipeline") if entry["kind"] == "question" else (plan["models"], "digest")
+    subjects = {row["name"]: row[key] for row in rows}
+    if not subjects or len(subjects) != len(rows):
+        raise BadInput(f"plan.json: benchmark {entry['name']!r} has nobody to ask, or two of one name")
+    return subjects
+
+
+def _units(sections: Iterable[Section], size: int) -> Iterator[Unit]:
+    for section in sections:
+        for number, first in enumerate(range(0, len(section.items), size), section.unit):
+            yield Unit(
+                number=number,
+                benchmark=section.benchmark,
+                start=section.start + first,
+                stop=section.start + min(first + size, len(section.items)),
+                subjects=tuple(section.subjects),
+            )
+
+
+# --- every record once -------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Records of which the same is wrong: how many, and the first of them."""
+
+    what: str
+    count: int = 0
+    first: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def add(self, file: str, line: int, name: str) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append((file, line, name))
+
+    def fault(self) -> Fault:
+        file, line, _ = self.first[0]
+        named = [f"{name} ({place}, line {number})" for place, number, name in self.first]
+        return Fault(file, line, f"{self.count} {self.what}: {_listed(named, self.count)}")
+
+
+class Census:
+    """Counts records against a plan. It holds a byte for every planned record, and none of the records.
+
+    Args:
+        schedule: what the plan calls for.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self._seen = bytearray(schedule.records)
+        self._unplanned = _Tally("records that the plan does not call for")
+        self._again = _Tally("records that stand a second time")
+        self._other = _Tally("records that do not fit the plan")
+
+    def see(self, record: Mapping[str, Any], *, file: str, line: int) -> None:
+        """One record, the fields of a journal line of kind `item`."""
+        benchmark, item, subject = record.get("benchmark"), record.get("item"), record.get("subject")
+        name = f"{benchmark}/{item} under {subject}"
+        section = self._schedule.sections.get(benchmark) if isinstance(benchmark, str) else None
+        known = section.items.get(item) if section and isinstance(item, str) else None
+        if section is None or known is None or not isinstance(subject, str) or subject not in section.subjects:
+            self._unplanned.add(file, line, name)
+            return
+        position, digest = known
+        number = section.record + position * len(section.subjects) + [*section.subjects].index(subject)
+        wanted = {
+            "unit": section.unit + position // self._schedule.unit,
+            "digest": f"sha256:{digest.hex()}",
+            "identity": section.subjects[subject],
+        }
+        if self._seen[number]:
+            self._again.add(file, line, name)
+        self._seen[number] = 1
+        for key, value in wanted.items():
+            if record.get(key) != value:
+                self._other.add(file, line, f"{name}, whose {key} is {record.get(key)!r} and not {value!r}")
+
+    def faults(self) -> list[Fault]:
+        """What is missing, there twice, not called for, or of another item, pipeline or unit than the plan says."""
+        faults = [tally.fault() for tally in (self._unplanned, self._again, self._other) if tally.count]
+        missing = self._seen.count(0)
+        if missing:
+            named = [self._name(number) for number in islice(self._missing(), SHOWN)]
+            what = f"{missing} of {len(self._seen)} planned records are missing: {_listed(named, missing)}"
+            faults.append(Fault("journal-*.jsonl", 0, what))
+        return faults
+
+    def _missing(self) -> Iterator[int]:
+        number = self._seen.find(0)
+        while number >= 0:
+            yield number
+            number = self._seen.find(0, number + 1)
+
+    def _name(self, number: int) -> str:
+        sections = self._schedule.sections.values()
+        section = max((s for s in sections if s.record <= number), key=lambda s: s.record)
+        position, subject = divmod(number - section.record, len(section.subjects))
+        item = next(islice(section.items, position, None))
+        return f"{section.benchmark}/{item} under {[*section.subjects][subject]}"
+
+
+def _listed(names: list[str], count: int) -> str:
+    more = count - len(names)
+    return ", ".join(names) + (f", and {more} more" if more else "")

@@ -1,0 +1,180 @@
+"""The audit file and its flags: what is to be measured, checked before anything is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orca_guard import configuration
+from orca_guard.configuration import ModelTable, PipelineTable, Table
+from orca_guard.errors import BadInput
+
+FORMAT = 1
+LARGEST_UNIT = 4096
+
+
+class BenchmarkTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[benchmarks]]`: one of them, or all of one plugin.
+
+    Attributes:
+        name: of a benchmark, or of a plugin that provides some.
+        limit: most items; absent is all.
+    """
+
+    name: str
+    limit: int | None = None
+
+
+class ArmTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[arms]]`: a pipeline under a name.
+
+    Attributes:
+        name: in records and reports.
+        pipeline: path of a pipeline file, from the audit file's folder; absent is the default pipeline.
+        model: instead of the pipeline's.
+        strategy: the only one.
+        system: replaces every strategy's system message.
+        guards: false turns all of them off.
+    """
+
+    name: str
+    pipeline: str = ""
+    model: str | None = None
+    strategy: str | None = None
+    system: str | None = None
+    guards: bool = True
+
+
+class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An audit file.
+
+    Attributes:
+        format: of the file.
+        name: of the audit, for people.
+        nonce: somebody else's random text: it decides which items come first, and stands in the plan.
+        seed: decides the same where there is no nonce.
+        unit: most items that are recorded together; what is cut short is done again from the last unit.
+        data: folder of the benchmarks' data.
+        benchmarks: what is measured.
+        arms: under which pipelines.
+        gates: what must hold: see `gates.py`.
+        requires: distributions that must be there, as `name==version`, perhaps with ` sha256:…`.
+    """
+
+    format: int = FORMAT
+    name: str = ""
+    nonce: str = ""
+    seed: int = 0
+    unit: int = 16
+    data: str = ""
+    benchmarks: tuple[BenchmarkTable, ...] = ()
+    arms: tuple[ArmTable, ...] = ()
+    gates: tuple[dict[str, Any], ...] = ()
+    requires: tuple[str, ...] = ()
+
+
+_TABLES: Mapping[str, type[msgspec.Struct]] = {"benchmarks": BenchmarkTable, "arms": ArmTable}
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A pipeline that is audited, under a name."""
+
+    name: str
+    table: PipelineTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An audit as it was asked for: nothing in it points to another file but models and data.
+
+    Attributes:
+        table: the audit file.
+        arms: its arms with their pipelines.
+    """
+
+    table: AuditTable
+    arms: tuple[Arm, ...]
+
+
+def read(path: Path) -> Request:
+    """The audit in a file, with the pipeline files it names.
+
+    Raises:
+        BadInput: one of them cannot be read, has an unknown key or a value out of range.
+    """
+    text = configuration.read_text(path, what="audit file")
+    table = checked(configuration.decode(text, AuditTable, _TABLES, source=str(path)), source=str(path))
+    arms = table.arms or (ArmTable(name="default"),)
+    return Request(table=table, arms=tuple(_arm(arm, path.parent) for arm in arms))
+
+
+def of_flags(pipeline: PipelineTable, *, suites: Sequence[str], limit: int | None, **settings: Any) -> Request:
+    """An audit of one pipeline. `settings` are keys of `AuditTable`; None leaves the default."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    benchmarks = tuple(BenchmarkTable(name=name, limit=limit) for name in suites)
+    table = checked(AuditTable(benchmarks=benchmarks, **given), source="the options")
+    return Request(table=table, arms=(Arm("default", pipeline),))
+
+
+def changed(request: Request, *, limit: int | None = None, model: Mapping[str, Any], **settings: Any) -> Request:
+    """The request with what flags say: a limit over all benchmarks, settings, and keys of every arm's model."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    benchmarks = tuple(_limited(benchmark, limit) for benchmark in request.table.benchmarks)
+    table = msgspec.structs.replace(request.table, benchmarks=benchmarks, **given)
+    arms = tuple(Arm(arm.name, configuration.overridden(arm.table, **model)) for arm in request.arms)
+    return Request(table=checked(table, source="the options"), arms=arms)
+
+
+def checked(table: AuditTable, *, source: str) -> AuditTable:
+    """The table itself, if what is in it makes sense. Raises `BadInput`."""
+    limits = [b.limit for b in table.benchmarks if b.limit is not None]
+    names = [arm.name for arm in table.arms]
+    rules = (
+        ("format", table.format == FORMAT, f"is {table.format}; this version reads format {FORMAT}"),
+        ("benchmarks", bool(table.benchmarks), "is empty; name at least one"),
+        ("benchmarks.limit", all(limit >= 1 for limit in limits), "must be 1 or more"),
+        ("benchmarks", len({b.name for b in table.benchmarks}) == len(table.benchmarks), "names one twice"),
+        ("arms", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
+        ("arms.name", all(name and name.isprintable() for name in names), "must be a printable text"),
+        ("unit", 1 <= table.unit <= LARGEST_UNIT, f"must be between 1 and {LARGEST_UNIT}"),
+        ("seed", 0 <= table.seed < 2**53, "must be between 0 and 2**53 - 1"),
+    )
+    for key, good, wanted in rules:
+        if not good:
+            raise BadInput(f"{source}: {key} {wanted}")
+    return table
+
+
+def request_json(request: Request) -> bytes:
+    """The request as a run keeps it, to go on with."""
+    return msgspec.json.format(msgspec.json.encode(request), indent=1) + b"\n"
+
+
+def request_of(data: bytes, *, source: str) -> Request:
+    """The request that `request_json` wrote. Raises `BadInput`."""
+    try:
+        return msgspec.json.decode(data, type=Request)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"{source} is not what an audit wrote: {error}") from error
+
+
+def _arm(arm: ArmTable, folder: Path) -> Arm:
+    table = configuration.read(folder / arm.pipeline) if arm.pipeline else configuration.default()
+    off = () if arm.guards else [guard.name for guard in configuration.guards_of(table)]
+    table = configuration.overridden(
+        table, strategy=arm.strategy, system=arm.system, no_guards=off, model=arm.model or table.model.name
+    )
+    return Arm(arm.name, table)
+
+
+def _limited(benchmark: BenchmarkTable, limit: int | None) -> BenchmarkTable:
+    return benchmark if limit is None else msgspec.structs.replace(benchmark, limit=limit)
+
+
+MODEL_SETTINGS = frozenset({"model", *ModelTable.__struct_fields__} - {"name"})
+"""Flags that change the model of every arm."""
