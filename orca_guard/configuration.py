@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Sequence
@@ -139,14 +140,12 @@ def parse(text: str, *, source: str) -> PipelineTable:
         raise BadInput(f"{source} is not valid TOML: {error}") from error
     except msgspec.ValidationError as error:
         raise BadInput(f"{source}: {_explained(str(error))}") from error
-    if table.guards is msgspec.UNSET:
-        table = msgspec.structs.replace(table, guards=default().guards)
     return validated(table, source=source)
 
 
 def guards_of(table: PipelineTable) -> tuple[GuardTable, ...]:
-    """The guards, in order."""
-    return () if isinstance(table.guards, msgspec.UnsetType) else table.guards
+    """The guards, in order: the default ones where the table says nothing."""
+    return guards_of(default()) if isinstance(table.guards, msgspec.UnsetType) else table.guards
 
 
 def validated(table: PipelineTable, *, source: str) -> PipelineTable:
@@ -175,6 +174,7 @@ def _rules(t: PipelineTable) -> Sequence[tuple[str, bool, str]]:
         ("limits.retries", limits.retries >= 0, "must be 0 or more"),
         ("model.batch_size", t.model.batch_size >= 1, "must be 1 or more"),
         ("guards", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
+        ("guards_off", not set(names) & set(t.guards_off), "and the guards that are on name the same one"),
         ("guards.timeout_s", all(0 < g.timeout_s < float("inf") for g in guards), "must be above 0"),
         ("guards.threshold", all(_finite(g.threshold) for g in guards), "must be a finite number"),
     )
@@ -237,7 +237,17 @@ def overridden(
     table = _without(msgspec.structs.replace(table, **changes), no_guards)
     for text in guards:
         table = _with_guard(table, text)
-    return validated(table, source="the options")
+    return validated(_typed(table), source="the options")
+
+
+def _typed(table: PipelineTable) -> PipelineTable:
+    """The table again, with every value held against its type: changing a struct checks nothing."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(table, enc_hook=os.fspath), PipelineTable)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"the options: {_explained(str(error))}") from error
+    except TypeError as error:
+        raise BadInput(f"the options hold something that no pipeline file could: {error}") from error
 
 
 def _home_of(name: str) -> tuple[str, str]:
@@ -246,7 +256,8 @@ def _home_of(name: str) -> tuple[str, str]:
     for field, struct in (("model", ModelTable), ("decoding", DecodingTable), ("limits", LimitsTable)):
         if name in struct.__struct_fields__ and name not in {"name", "options"}:
             return field, name
-    known = (*ModelTable.__struct_fields__, *DecodingTable.__struct_fields__, *LimitsTable.__struct_fields__)
+    fields = (*ModelTable.__struct_fields__, *DecodingTable.__struct_fields__, *LimitsTable.__struct_fields__)
+    known = {"model", *fields} - {"name", "options"}
     raise BadInput(f"there is no setting {name!r}{suggest(name, known)}")
 
 
@@ -273,5 +284,5 @@ def _without(table: PipelineTable, names: Sequence[str]) -> PipelineTable:
     return msgspec.structs.replace(
         table,
         guards=tuple(guard for guard in guards if guard.name not in names),
-        guards_off=(*table.guards_off, *names),
+        guards_off=tuple(dict.fromkeys((*table.guards_off, *names))),
     )
