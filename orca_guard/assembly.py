@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -22,7 +23,7 @@ from orca_guard.contracts import (
     Selector,
     TextGuard,
 )
-from orca_guard.errors import PluginFailed, UnknownName, UsageError
+from orca_guard.errors import OrcaGuardError, PluginFailed, UnknownName, UsageError
 from orca_guard.forms import Forms
 from orca_guard.guards import GuardInPlace
 from orca_guard.host import Host, Plugin, Provided, own_identity
@@ -34,22 +35,24 @@ VOLATILE = ("date", "placement")
 """Keys of a model's identity, or their beginnings, that are recorded and do not count: a day, where layers lie."""
 
 
-Opener: TypeAlias = Callable[[ModelLoader, ModelSpec], Model]
+Opener: TypeAlias = Callable[[Provided[ModelLoader], ModelSpec], Model]
 
 
-def opened(loader: ModelLoader, spec: ModelSpec) -> Model:
+def opened(found: Provided[ModelLoader], spec: ModelSpec) -> Model:
     """The model, loaded."""
-    model = loader.open(spec)
+    with _blaming(found.plugin, f"to open {spec.reference!r}"):
+        model = found.item.open(spec)
     if not isinstance(model, Model):
-        raise PluginFailed(f"loader {loader.name!r} opened something that is no model: {type(model).__name__}")
+        raise PluginFailed(f"loader {found.item.name!r} opened something that is no model: {type(model).__name__}")
     return model
 
 
-def described(loader: ModelLoader, spec: ModelSpec) -> Described:
+def described(found: Provided[ModelLoader], spec: ModelSpec) -> Described:
     """The model, described and not loaded."""
-    model = loader.describe(spec)
+    with _blaming(found.plugin, f"to describe {spec.reference!r}"):
+        model = found.item.describe(spec)
     if not isinstance(model, Described):
-        raise PluginFailed(f"loader {loader.name!r} described a model as {type(model).__name__}")
+        raise PluginFailed(f"loader {found.item.name!r} described a model as {type(model).__name__}")
     return model
 
 
@@ -69,7 +72,7 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
     guards = [_guard(guard, position, host) for position, guard in enumerate(configuration.guards_of(table))]
     selector, selector_plugin = _selector(table, host)
     loader, spec = resolve(table.model, host)
-    model = opener(loader.item, spec)
+    model = opener(loader, spec)
     pipeline = Pipeline(
         model=model,
         strategies={name: provided.item for name, provided in strategies.items()},
@@ -83,6 +86,8 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
         forms=Forms.load(model.forms) if model.forms else None,
         tell=host.tell,
     )
+    for name in table.guards_off:
+        host.guards.find(name)
     identity = {
         "format": table.format,
         "api": API_VERSION,
@@ -122,6 +127,20 @@ def resolve(table: ModelTable, host: Host) -> tuple[Provided[ModelLoader], Model
     return _claimant(name, host), _spec(table, name)
 
 
+@contextmanager
+def _blaming(plugin: Plugin, what: str) -> Iterator[None]:
+    """Whatever a plugin's own code raises makes what needs it refuse to run, and names it.
+
+    An exit or a panic is among that; only a deliberate error of ours and the user's Ctrl-C pass through.
+    """
+    try:
+        yield
+    except (OrcaGuardError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise PluginFailed(f"{plugin} failed {what}: {type(error).__name__}: {error}") from error
+
+
 def _loader(name: str, host: Host) -> Provided[ModelLoader]:
     found = host.models.find(name)
     if isinstance(found.item, NamedModel):
@@ -131,7 +150,7 @@ def _loader(name: str, host: Host) -> Provided[ModelLoader]:
 
 def _claimant(reference: str, host: Host) -> Provided[ModelLoader]:
     loaders = [Provided(p.item, p.plugin) for _, p in host.models if not isinstance(p.item, NamedModel)]
-    claims = [provided for provided in loaders if provided.item.claims(reference)]
+    claims = [provided for provided in loaders if _claims(provided, reference)]
     if len(claims) == 1:
         return claims[0]
     if claims:
@@ -144,6 +163,16 @@ def _claimant(reference: str, host: Host) -> Provided[ModelLoader]:
         raise UnknownName("model", reference, error.known, hint=hint) from None
 
 
+def _claims(provided: Provided[ModelLoader], reference: str) -> bool:
+    """A loader that cannot even say so has failed, and the others go on."""
+    try:
+        with _blaming(provided.plugin, f"to say whether it opens {reference!r}"):
+            return bool(provided.item.claims(reference))
+    except PluginFailed as error:
+        provided.plugin.fail(str(error), error.__cause__)
+        return False
+
+
 def _spec(table: ModelTable, reference: str, *, profile: str = "") -> ModelSpec:
     settings = msgspec.structs.asdict(table)
     return ModelSpec(**settings | {"reference": reference, "profile": table.profile or profile})
@@ -151,7 +180,8 @@ def _spec(table: ModelTable, reference: str, *, profile: str = "") -> ModelSpec:
 
 def _selector(table: PipelineTable, host: Host) -> tuple[Selector, Plugin]:
     found = host.selectors.find(table.selector.name)
-    selector = found.item.make(table.strategies, table.selector.options)
+    with _blaming(found.plugin, f"to make selector {table.selector.name!r}"):
+        selector = found.item.make(table.strategies, table.selector.options)
     if not isinstance(selector, Selector):
         raise PluginFailed(f"{found.plugin} made something of {table.selector.name!r} that is no selector")
     return selector, found.plugin
@@ -162,16 +192,18 @@ def _guard(table: GuardTable, position: int, host: Host) -> tuple[GuardInPlace, 
     settings = GuardSettings(
         threshold=table.threshold, action=Action(table.action) if table.action else None, options=table.options
     )
-    guard = found.item.make(settings)
+    with _blaming(found.plugin, f"to make guard {table.name!r}"):
+        guard = found.item.make(settings)
     if not isinstance(guard, TextGuard | AskingGuard):
         raise PluginFailed(f"{found.plugin} made something of {table.name!r} that is no guard")
-    place = GuardInPlace(
-        guard=guard,
-        target=f"guard {position} {table.name}",
-        settings=settings,
-        on_error=Action(table.on_error),
-        timeout_s=table.timeout_s,
-    )
+    with _blaming(found.plugin, f"to put guard {table.name!r} in its place"):
+        place = GuardInPlace(
+            guard=guard,
+            target=f"guard {position} {table.name}",
+            settings=settings,
+            on_error=Action(table.on_error),
+            timeout_s=table.timeout_s,
+        )
     return place, found.plugin
 
 

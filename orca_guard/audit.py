@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from orca_guard.contracts import Model, ModelLoader, ModelSpec, Target
 from orca_guard.drive import Streamed, drive
 from orca_guard.errors import ConfigurationChanged
 from orca_guard.freezing import Frozen, Planned, model_digest
-from orca_guard.host import Host
+from orca_guard.host import Host, Provided
 from orca_guard.identity import differences, digest_of
 from orca_guard.items import Item
 from orca_guard.pipeline import Pipeline
@@ -69,10 +69,10 @@ def _once(opener: Opener) -> Opener:
     """Open each model once, however many arms ask for it."""
     known: dict[tuple[str, str], Model] = {}
 
-    def open_once(loader: ModelLoader, spec: ModelSpec) -> Model:
-        key = (loader.name, digest_of(asdict(spec)))
+    def open_once(found: Provided[ModelLoader], spec: ModelSpec) -> Model:
+        key = (found.item.name, digest_of(asdict(spec)))
         if key not in known:
-            known[key] = opener(loader, spec)
+            known[key] = opener(found, spec)
         return known[key]
 
     return open_once

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from orca_guard.binding import through
@@ -26,6 +27,7 @@ from orca_guard.types import (
     Judge,
     Message,
     Outcome,
+    Partial,
     Pass,
     Question,
     Replies,
@@ -54,7 +56,10 @@ class Case:
         self._stream = stream
         self._started = 0.0
         self._tokens_left = pipeline.limits.new_tokens
+        self._strategy = ""
         self._passes: list[Pass] = []
+        self._starts: list[int] = []
+        self._clear: set[int] = set()
         self._verdicts: list[Verdict] = []
         self._attempts: list[Attempt] = []
 
@@ -109,6 +114,13 @@ class Case:
             error_code=ExitCode.INCONCLUSIVE if broken else ExitCode.DONE,
         )
 
+    def cut(self, request: Request, so_far: Partial) -> None:
+        """Take note of a generation that is given up halfway."""
+        written = Generation(
+            text=so_far.text, prompt_tokens=so_far.prompt_tokens, new_tokens=so_far.new_tokens, finish="length"
+        )
+        self._record(self._strategy, request, written)
+
     # --- strategies ----------------------------------------------------------------------------
 
     def _choose(self) -> str | None:
@@ -130,13 +142,38 @@ class Case:
 
     def _attempt(self, name: str) -> Generator[Requests, Replies, Attempt]:
         strategy = self._pipeline.strategies[name]
+        self._strategy = name
+        self._starts.append(len(self._passes))
         segment = yield from self._segment(strategy)
         if segment.finish == "deadline":
             raise BudgetExhausted(f"the deadline of {self._pipeline.limits.deadline_s:g} s cut the answer off")
         verdicts = yield from self._judged(written(segment, self._question), "output")
         attempt = Attempt(strategy=name, segment=segment, action=decide(verdicts), verdicts=tuple(verdicts))
         self._attempts.append(attempt)
+        if attempt.action is Action.ALLOW:
+            yield from self._clear_trace(segment)
         return attempt
+
+    def _clear_trace(self, segment: Segment) -> Generator[Requests, Replies, None]:
+        """Find out which passes of an attempt that was let through may stand in the trace.
+
+        The guards have judged what the last pass wrote. What earlier ones wrote is judged here; it decides nothing but
+        the trace. Guards that ask a model are not asked again: where there is one, earlier passes stay withheld.
+        """
+        passes = range(self._starts[-1], len(self._passes))
+        texts = {n: self._passes[n].generation.text for n in passes}
+        drafts = [n for n in passes if texts[n] != segment.text]
+        self._clear |= {n for n in passes if n not in drafts}
+        places = [place for place in self._pipeline.guards if place.sees("output")]
+        guards = [place for place in places if isinstance(place.guard, TextGuard)]
+        if not drafts or len(guards) < len(places):
+            self._clear |= set() if places else set(drafts)
+            return
+        exhibits = [Exhibit(text=texts[n], stage="output", part="pass", question=self._question) for n in drafts]
+        verdicts = yield from _verdicts(guards, exhibits)
+        for at, n in enumerate(drafts):
+            if all(effect(verdict) is Action.ALLOW for verdict in verdicts[at :: len(drafts)]):
+                self._clear.add(n)
 
     def _segment(self, strategy: Strategy) -> Generator[Requests, Replies, Segment]:
         bind, record = partial(self._bound, strategy=strategy), partial(self._record, strategy.name)
@@ -250,7 +287,7 @@ class Case:
         hits = [f"{v.guard}: {v.reason or v.action}" for v in attempt.verdicts if v.action is Action.REDACT]
         return self._answer(
             attempt.action,
-            final=(seen.text if seen.answer is None else seen.answer).strip(),
+            final=(seen.answer or "").strip() or seen.text.strip(),
             text=seen.text.strip(),
             segment=seen,
             outcome=reading.outcome,
@@ -258,6 +295,14 @@ class Case:
             form=self._form(attempt),
             reason="; ".join(hits),
         )
+
+    def _trace(self, clear: Container[int]) -> Iterator[Pass]:
+        """Every pass, without the text of those that are not clear, and without prompts that may quote them."""
+        quotes = False
+        for n, step in enumerate(self._passes):
+            quotes = quotes and n not in self._starts
+            yield _withheld(step, text=n not in clear, prompt=quotes)
+            quotes = quotes or n not in clear
 
     def _form(self, attempt: Attempt) -> str:
         if not self._pipeline.strategies[attempt.strategy].chooses_inside_model:
@@ -268,13 +313,12 @@ class Case:
         return forms.describe(attempt.segment.text, model=self._pipeline.model.identity)
 
     def _answer(self, action: Action, **fields: Any) -> Answer:
-        passes = self._passes if action is Action.ALLOW else _withheld(self._passes)
         return Answer(
             id=self._question.id,
             action=action,
-            strategy=self._passes[-1].strategy if self._passes else "",
+            strategy=self._strategy,
             verdicts=tuple(self._verdicts),
-            passes=tuple(passes),
+            passes=tuple(self._trace(self._clear if action is Action.ALLOW else set())),
             tokens=(
                 sum(p.generation.prompt_tokens for p in self._passes),
                 sum(p.generation.new_tokens for p in self._passes),
@@ -284,6 +328,14 @@ class Case:
             warnings=(*self._pipeline.warnings, *_allowed_errors(self._verdicts)),
             **fields,
         )
+
+
+def _withheld(step: Pass, *, text: bool, prompt: bool) -> Pass:
+    """A pass without what it wrote, or without what it was asked, or both."""
+    generation = replace(step.generation, text=WITHHELD) if text else step.generation
+    if not prompt:
+        return replace(step, generation=generation)
+    return replace(step, messages=(), generation=replace(generation, prompt=WITHHELD))
 
 
 def _verdicts(
@@ -307,18 +359,10 @@ def _check(question: Question) -> None:
         raise BadInput("a question ends with a turn of the user")
     if not question.prompt.strip():
         raise BadInput("the prompt is empty")
-
-
-def _withheld(passes: Iterable[Pass]) -> list[Pass]:
-    """The trace without a word of what the model wrote: later prompts may quote earlier passes."""
-    return [
-        replace(
-            p,
-            messages=p.messages if n == 0 else (),
-            generation=replace(p.generation, text=WITHHELD, prompt=p.generation.prompt if n == 0 else WITHHELD),
-        )
-        for n, p in enumerate(passes)
-    ]
+    if any(message.role == "system" for message in question.messages[1:]):
+        raise BadInput("a conversation has one system turn at most, and it comes first; put all of it there")
+    if len(question.choices) > len(ascii_uppercase):
+        raise BadInput(f"there are {len(question.choices)} choices, and letters for {len(ascii_uppercase)}")
 
 
 def _allowed_errors(verdicts: Iterable[Verdict]) -> list[str]:

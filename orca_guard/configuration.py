@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -139,8 +140,6 @@ def read_text(path: Path, *, what: str) -> str:
 def parse(text: str, *, source: str) -> PipelineTable:
     """The pipeline in a text; `source` names it in errors."""
     table = decode(text, PipelineTable, _TABLES, source=source)
-    if table.guards is msgspec.UNSET:
-        table = msgspec.structs.replace(table, guards=default().guards)
     return validated(table, source=source)
 
 
@@ -162,8 +161,8 @@ def decode(text: str, into: type[S], tables: Mapping[str, type[msgspec.Struct]],
 
 
 def guards_of(table: PipelineTable) -> tuple[GuardTable, ...]:
-    """The guards, in order."""
-    return () if isinstance(table.guards, msgspec.UnsetType) else table.guards
+    """The guards, in order: the default ones where the table says nothing."""
+    return guards_of(default()) if isinstance(table.guards, msgspec.UnsetType) else table.guards
 
 
 def validated(table: PipelineTable, *, source: str) -> PipelineTable:
@@ -192,6 +191,7 @@ def _rules(t: PipelineTable) -> Sequence[tuple[str, bool, str]]:
         ("limits.retries", limits.retries >= 0, "must be 0 or more"),
         ("model.batch_size", t.model.batch_size >= 1, "must be 1 or more"),
         ("guards", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
+        ("guards_off", not set(names) & set(t.guards_off), "and the guards that are on name the same one"),
         ("guards.timeout_s", all(0 < g.timeout_s < float("inf") for g in guards), "must be above 0"),
         ("guards.threshold", all(_finite(g.threshold) for g in guards), "must be a finite number"),
     )
@@ -254,7 +254,17 @@ def overridden(
     table = _without(msgspec.structs.replace(table, **changes), no_guards)
     for text in guards:
         table = _with_guard(table, text)
-    return validated(table, source="the options")
+    return validated(_typed(table), source="the options")
+
+
+def _typed(table: PipelineTable) -> PipelineTable:
+    """The table again, with every value held against its type: changing a struct checks nothing."""
+    try:
+        return msgspec.convert(msgspec.to_builtins(table, enc_hook=os.fspath), PipelineTable)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"the options: {_explained(str(error), {'': PipelineTable, **_TABLES})}") from error
+    except TypeError as error:
+        raise BadInput(f"the options hold something that no pipeline file could: {error}") from error
 
 
 def _home_of(name: str) -> tuple[str, str]:
@@ -263,7 +273,8 @@ def _home_of(name: str) -> tuple[str, str]:
     for field, struct in (("model", ModelTable), ("decoding", DecodingTable), ("limits", LimitsTable)):
         if name in struct.__struct_fields__ and name not in {"name", "options"}:
             return field, name
-    known = (*ModelTable.__struct_fields__, *DecodingTable.__struct_fields__, *LimitsTable.__struct_fields__)
+    fields = (*ModelTable.__struct_fields__, *DecodingTable.__struct_fields__, *LimitsTable.__struct_fields__)
+    known = {"model", *fields} - {"name", "options"}
     raise BadInput(f"there is no setting {name!r}{suggest(name, known)}")
 
 
@@ -290,5 +301,5 @@ def _without(table: PipelineTable, names: Sequence[str]) -> PipelineTable:
     return msgspec.structs.replace(
         table,
         guards=tuple(guard for guard in guards if guard.name not in names),
-        guards_off=(*table.guards_off, *names),
+        guards_off=tuple(dict.fromkeys((*table.guards_off, *names))),
     )

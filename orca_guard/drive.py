@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Streamed(Generic[K]):
-    """A request of this task is being answered; `text` is all there is of it so far."""
+    """A request of this task is being answered; `partial` is all there is of it so far."""
 
     key: K
     request: Request
-    text: str
+    partial: Partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,16 @@ class _Drive(Generic[K, T]):
             with closing(_closable(self._targets[name].run(self._pull(name)))) as replies:
                 for request, reply in replies:
                     if isinstance(reply, Partial):
-                        yield from (Streamed(r.key, request, reply.text) for r, _ in self._out.get(request, ()))
+                        yield from (Streamed(r.key, request, reply) for r, _ in self._out.get(request, ()))
                     else:
-                        self._deliver(self._out.pop(request, ()), reply)
+                        self._deliver(self._out.pop(request, ()), _sound(reply, name))
                         yield from self._finished()
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
         except Exception as error:  # noqa: BLE001  # it becomes the failure of what the target had taken
             fault = error
+        except BaseException as error:  # noqa: BLE001  # so does an exit or a panic: it ends no run
+            fault = ModelFailed(f"{name} raised {type(error).__name__}: {error}")
         if not self._taken:  # what waits at a target that takes nothing would wait for ever
             self._out, self._queues[name] = self._queues[name], {}
         lost, self._out = self._out, {}
@@ -148,8 +152,12 @@ class _Drive(Generic[K, T]):
                 asked = step()
             except StopIteration as end:
                 return self._end(running, end.value)
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
             except Exception as error:  # noqa: BLE001  # a task's failure is its result
                 return self._end(running, Failure(error))
+            except BaseException as error:  # noqa: BLE001  # an exit or a panic ends one task
+                return self._end(running, Failure(ModelFailed(f"a task raised {type(error).__name__}: {error}")))
             requests = asked if isinstance(asked, tuple) else (asked,)
             lost = next((r for r in requests if getattr(r, "target", None) not in self._targets), None)
             if lost is not None:
@@ -168,6 +176,13 @@ class _Drive(Generic[K, T]):
     def _end(self, running: _Running[K, T], result: T | Failure) -> None:
         self._active -= 1
         self._done.append(Done(running.key, result))
+
+
+def _sound(reply: Any, name: str) -> Reply | Failure:
+    """A reply that is none would be waited for for ever."""
+    if isinstance(reply, Reply | Failure):
+        return reply
+    return Failure(ModelFailed(f"{name} answered with {type(reply).__name__}, which is no reply"))
 
 
 def _closable(replies: Iterator[Any]) -> Any:

@@ -267,7 +267,9 @@ def _subjects(planned: Planned, pipelines: Mapping[str, Pipeline], models: Mappi
 def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
     rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
     if benchmark.scoring not in rules:
-        raise PluginFailed(f"benchmark {benchmark.name!r} wants the scoring rule {benchmark.scoring!r}, and there is none")
+        raise PluginFailed(
+            f"benchmark {benchmark.name!r} wants the scoring rule {benchmark.scoring!r}, and there is none"
+        )
     if not benchmark.metrics:
         raise PluginFailed(f"benchmark {benchmark.name!r} declares no metric")
     wanted = Generate if benchmark.kind == "question" else Score
@@ -289,7 +291,9 @@ def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
         raise NotReady(f"benchmark {benchmark.name!r} has no items")
     strange = next((i for i in items if not isinstance(i, Item) or i.kind != benchmark.kind), None)
     if strange is not None:
-        raise PluginFailed(f"benchmark {benchmark.name!r} made something that is no {benchmark.kind} item: {strange!r:.100}")
+        raise PluginFailed(
+            f"benchmark {benchmark.name!r} made something that is no {benchmark.kind} item: {strange!r:.100}"
+        )
     if len({item.id for item in items}) != len(items):
         raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
     return items

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 MASK = "[redacted]"
 ON_ERROR = frozenset({Action.BLOCK, Action.ABSTAIN, Action.ALLOW})
+STAGES = frozenset({"input", "output"})
+SCOPES = frozenset({"window", "whole"})
 _SEVERITY = (Action.ALLOW, Action.REDACT, Action.REVISE, Action.ABSTAIN, Action.BLOCK)
 
 
@@ -37,6 +39,19 @@ class GuardInPlace:
     settings: GuardSettings
     on_error: Action = Action.BLOCK
     timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would never be asked, or held back too late: nobody would notice.
+
+        Raises:
+            GuardFailed: it stands nowhere, or says something that is no stage or no scope.
+        """
+        stages = frozenset(self.guard.stages)
+        if not stages or stages - STAGES:
+            told = ", ".join(map(repr, sorted(map(str, stages)))) or "no stage"
+            raise GuardFailed(f"guard {self.name!r} stands at {told}; a guard stands at 'input', 'output' or both")
+        if self.scope not in SCOPES:
+            raise GuardFailed(f"guard {self.name!r} has scope {self.scope!r}; a scope is 'window' or 'whole'")
 
     @property
     def name(self) -> str:
@@ -91,8 +106,8 @@ class ScorerGuard:
         return [self._verdict(score) for score in self.scorer.score(exhibits)]
 
     def _verdict(self, score: float) -> Verdict:
-        if not math.isfinite(score):
-            raise GuardFailed(f"scorer {self.name!r} gave {score}, which is no score")
+        if not 0 <= score <= 1:  # nor is it when it is not a number
+            raise GuardFailed(f"scorer {self.name!r} gave {score}; a score lies between 0 and 1")
         hit = score >= self.threshold
         return Verdict(
             action=self.action if hit else Action.ALLOW,
@@ -109,6 +124,11 @@ def from_scorer(scorer: Scorer) -> GuardFactory:
         if settings.options:
             raise UsageError(f"guard {scorer.name!r} takes no setting {min(settings.options)!r}")
         threshold = scorer.threshold if settings.threshold is None else settings.threshold
+        if not 0 <= threshold <= 1:
+            raise UsageError(
+                f"guard {scorer.name!r} cannot have the threshold {threshold:g}: its scores lie between 0 and 1. "
+                f"To turn it off, say --no-guard {scorer.name}."
+            )
         return ScorerGuard(scorer, threshold, settings.action or scorer.action)
 
     return GuardFactory(name=scorer.name, summary=scorer.summary, make=make)
@@ -166,6 +186,14 @@ def checked(verdicts: Any, exhibits: Sequence[Exhibit], *, guard: str) -> list[V
     return list(verdicts)
 
 
+def _marks(spans: Any) -> bool:
+    """Whether spans are pairs of characters that can be looked at again: an iterator is empty the second time."""
+    return isinstance(spans, tuple | list) and all(
+        isinstance(span, tuple | list) and len(span) == 2 and all(type(at) is int for at in span)  # noqa: PLR2004  # a pair
+        for span in spans
+    )
+
+
 def _fault(verdict: Any, exhibit: Exhibit) -> str:
     if not isinstance(verdict, Verdict):
         return f"gave {type(verdict).__name__}, not a verdict"
@@ -174,6 +202,12 @@ def _fault(verdict: Any, exhibit: Exhibit) -> str:
     for number in (verdict.score, verdict.threshold):
         if number is not None and not (isinstance(number, int | float) and math.isfinite(number)):
             return f"gave {number!r} where a finite number belongs"
+    return _span_fault(verdict, exhibit)
+
+
+def _span_fault(verdict: Verdict, exhibit: Exhibit) -> str:
+    if not _marks(verdict.spans):
+        return f"gave spans of type {type(verdict.spans).__name__}, not pairs of whole numbers"
     if verdict.action is Action.REDACT and not verdict.spans:
         return "wants to redact and says not where"
     if any(not 0 <= start < end <= len(exhibit.text) for start, end in verdict.spans):

@@ -288,7 +288,9 @@ class Host:
             if hook in plugin.hooks and plugin.status == "loaded" and plugin.key not in self._deaf:
                 try:
                     getattr(self._modules[plugin.key], hook)(event)
-                except Exception as error:  # noqa: BLE001  # an observer may not stop a run
+                except KeyboardInterrupt:
+                    raise
+                except BaseException as error:  # noqa: BLE001  # an observer may not stop a run, not even by an exit
                     self._deaf.add(plugin.key)
                     troubles.append(f"{plugin} failed as an observer and is not told again: {_told(error)}")
         return troubles

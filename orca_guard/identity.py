@@ -118,14 +118,14 @@ def _hash_file(path: Path) -> str:
 
 
 def _memo_path() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(base) / "orca-guard" / "digests.json"
 
 
 def _memo() -> dict[str, str]:
     try:
         memo = json.loads(_memo_path().read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         return {}
     return memo if isinstance(memo, dict) else {}
 
@@ -138,11 +138,11 @@ def _recall(key: str) -> str | None:
 def _remember(key: str, digest: str) -> None:
     """Write the memo whole, so that a reader never sees half of it. A cache that cannot be written is no cache."""
     with _memo_lock:
-        path = _memo_path()
         try:
+            path = _memo_path()
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
                 json.dump({**_memo(), key: digest}, file)
             Path(file.name).replace(path)
-        except OSError:
+        except (OSError, RuntimeError):  # a user without a home has no place for it
             return

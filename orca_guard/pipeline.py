@@ -122,8 +122,9 @@ class Pipeline:
             with closing(drive([(question, case.solve())], self.targets())) as events:
                 for event in events:
                     if isinstance(event, Streamed):
-                        yield from gate.release(event.text)
+                        yield from gate.release(event.partial.text)
                         if gate.closed:
+                            case.cut(event.request, event.partial)
                             yield observed.record(case.withhold(gate.verdicts))
                             return
                     else:
@@ -134,7 +135,7 @@ class Pipeline:
     @property
     def held(self) -> str:
         """Why streamed text is held to the end; empty when it is not."""
-        whole = [place.name for place in self.guards if place.sees("output") and place.scope == "whole"]
+        whole = [place.name for place in self.guards if place.sees("output") and place.scope != "window"]
         if whole:
             return f"guard {whole[0]!r} judges whole answers"
         return f"selector {self.selector.name!r} may still try another strategy" if self.selector.escalates else ""

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from io import FileIO
@@ -61,12 +62,18 @@ def _row(line: bytes, number: int) -> Row:
         fields = json.loads(line)
         if not isinstance(fields, dict):
             return Row(name, None, f"line {number}: not an object")
-        name = str(fields.get("id", number))
+        name = _name(fields.get("id", number))
         return Row(name, question_of(fields, id=name))
     except (ValueError, RecursionError) as error:
         return Row(name, None, f"line {number}: not valid JSON: {error}")
     except BadInput as error:
         return Row(name, None, f"line {number}: {error}")
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadInput(f"id is a text or a number, not {type(value).__name__}")
+    return _text(str(value), "id")
 
 
 def _unique(rows: list[Row]) -> list[Row]:
@@ -115,7 +122,7 @@ def _messages(fields: Mapping[str, Any]) -> tuple[Message, ...]:
 
 
 def _message(turn: Any) -> Message:
-    if not isinstance(turn, dict) or turn.get("role") not in {"system", "user", "assistant"}:
+    if not isinstance(turn, dict) or turn.get("role") not in ("system", "user", "assistant"):
         raise BadInput("a turn has a role (system, user or assistant) and a content")
     return Message(turn["role"], _text(turn.get("content"), "content"))
 
@@ -207,8 +214,9 @@ def refused_row(row: Row, *, pipeline: str) -> Answer:
 class AnswerFile:
     """Answers, a line each, with the pipeline they come from in a file beside it.
 
-    Opening it keeps every whole line that is a decision on one of these rows and drops the rest: a torn last line, an
-    error row, a row whose question has changed since.
+    Opening it drops nothing but a torn last line. A row is done when the last line with its id is a decision on the
+    question as it now is; an error is no decision. What is answered again replaces its old line when the file is
+    closed, and answers to questions of another file stay.
 
     Raises:
         ConfigurationChanged: the answers there come from another pipeline.
@@ -223,12 +231,15 @@ class AnswerFile:
         self._beside = path.with_name(f"{path.name}.pipeline.json")
         self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
         self._file: FileIO | None = None
+        self._stored: set[str] = set()
+        self._replaced = False
         self.done: set[str] = set()
         self.again = 0
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.open("ab").close()  # a place that cannot be written is told as that, not as one in use
             self._lock.acquire()
         except Timeout:
             raise BadInput(f"another process is writing {self.path}") from None
@@ -245,17 +256,19 @@ class AnswerFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
-        self._lock.release()
+        try:
+            if self._file:
+                self._file.close()
+            if self._replaced:
+                with suppress(OSError):  # it is done at the next opening
+                    self._compact()
+        finally:
+            self._lock.release()
 
     def _open(self) -> None:
-        lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
-        if any(lines):
+        if self.path.stat().st_size:
             self._check_pipeline()
-        kept = [line for line in lines if line and self._keeps(line)]
-        if b"\n".join(kept) + b"\n" * bool(kept) != b"\n".join(lines):
-            _replace(self.path, b"".join(line + b"\n" for line in kept))
+            self._read(self._compact())
         stored = {"digest": self._digest, "identity": self._identity}
         _replace(self._beside, json.dumps(stored, indent=1, ensure_ascii=False).encode())
         self._file = FileIO(self.path, "ab")
@@ -275,17 +288,31 @@ class AnswerFile:
                 differences(identity, json.loads(json.dumps(self._identity))),
             )
 
-    def _keeps(self, line: bytes) -> bool:
-        try:
-            row = json.loads(line)
-            name, question, action = row["id"], row["question"], row["action"]
-        except (ValueError, KeyError, TypeError):
-            return False
-        if action == Action.ERROR or name in self.done or self._rows.get(name) != question:
-            self.again += action != Action.ERROR and name in self._rows and self._rows[name] != question
-            return False
-        self.done.add(name)
-        return True
+    def _compact(self) -> dict[str, dict[str, Any]]:
+        """The last row of every id; the file is left with these alone, each as it stands."""
+        data = self.path.read_bytes()
+        rows: dict[str, dict[str, Any]] = {}
+        lines: dict[str, bytes] = {}
+        for line in data.split(b"\n"):
+            if (row := _decoded(line)) is not None:
+                name = row["id"]
+                rows[name] = row
+                lines.pop(name, None)
+                lines[name] = line + b"\n"
+        kept = b"".join(lines.values())
+        if kept != data:
+            _replace(self.path, kept)
+        return rows
+
+    def _read(self, stored: Mapping[str, Mapping[str, Any]]) -> None:
+        self._stored = set(stored)
+        for name, row in stored.items():
+            if name not in self._rows or row["action"] == Action.ERROR or row.get("error"):
+                continue
+            if row["question"] == self._rows[name]:
+                self.done.add(name)
+            else:
+                self.again += 1
 
     def write(self, answer: Answer) -> None:
         """Append a row; when this returns it is on disk."""
@@ -298,6 +325,18 @@ class AnswerFile:
                 f"cannot write {self.path}: {error.strerror}. What is there is safe: "
                 "make room and run the same command again to go on."
             ) from error
+        self._replaced |= answer.id in self._stored
+        self._stored.add(answer.id)
+
+
+def _decoded(line: bytes) -> dict[str, Any] | None:
+    """A whole row of an answer file; None for what is torn or something else."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(row, dict) and isinstance(row.get("id"), str) and {"question", "action"} <= row.keys()
+    return row if whole else None
 
 
 def append(file: FileIO, line: bytes) -> None:

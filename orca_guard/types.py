@@ -250,9 +250,11 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
-    """A streamed generation so far: the whole text up to now, not the increment."""
+    """A streamed generation so far: the whole text, not the increment, and its tokens where they are known."""
 
     text: str
+    prompt_tokens: int = 0
+    new_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orca_guard import configuration
-from orca_guard.configuration import default, guards_of, overridden, parse
+from orca_guard.configuration import PipelineTable, default, guards_of, overridden, parse
 from orca_guard.errors import BadInput, UnknownName
 
 
@@ -84,6 +84,21 @@ def test_overrides_change_single_things() -> None:
     assert table.limits.deadline_s == 1.0
 
 
+def test_a_path_is_a_text(tmp_path: Path) -> None:
+    assert overridden(default(), model=tmp_path).model.name == str(tmp_path)
+
+
+def test_a_table_made_in_python_has_the_default_guards_too() -> None:
+    assert guards_of(PipelineTable()) == guards_of(default())
+    assert guards_of(overridden(PipelineTable(), seed=1)) == guards_of(default())
+    with pytest.raises(BadInput, match="guards_off"):
+        overridden(PipelineTable(guards_off=("length",)))
+
+
+def test_turned_off_twice_is_turned_off_once() -> None:
+    assert overridden(default(), no_guards=["length", "length"]).guards_off == ("length",)
+
+
 def test_guards_are_added_changed_and_turned_off() -> None:
     table = overridden(default(), guards=["length=10", "other", "third=0.5"], no_guards=["prompt-injection"])
     assert [(g.name, g.threshold) for g in guards_of(table)] == [
@@ -103,6 +118,16 @@ def test_guards_are_added_changed_and_turned_off() -> None:
         ({"guards": ["length=nan"]}, BadInput, "finite"),
         ({"max_new_tokens": -5}, BadInput, "the options: decoding.max_new_tokens"),
         ({"temperatur": 1}, BadInput, "no setting 'temperatur': did you mean 'temperature'"),
+        ({"options": {}}, BadInput, "no setting 'options'. There is: adapter"),
+        ({"temperature": "hot"}, BadInput, "Expected `float`, got `str` - at `decoding.temperature`"),
+        ({"batch_size": "4"}, BadInput, "Expected `int`, got `str` - at `model.batch_size`"),
+        ({"max_new_tokens": 5.5}, BadInput, "Expected `int`, got `float`"),
+        ({"offline": "no"}, BadInput, "Expected `bool`, got `str`"),
+        ({"stop": "END"}, BadInput, "Expected `array`, got `str`"),
+        ({"strategy": ["direct"]}, BadInput, "Expected `str`, got `array`"),
+        ({"device_map": ["cpu"]}, BadInput, "got `array`"),
+        ({"model": object()}, BadInput, "no pipeline file could"),
+        ({"guards": ["length=20"], "no_guards": ["length"]}, BadInput, "guards_off and the guards that are on"),
     ],
 )
 def test_overrides_that_make_no_sense(fields: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -167,7 +167,18 @@ def test_a_target_that_raises_fails_only_what_it_had_taken(after: int) -> None:
     assert all(found[n] == [f"echo: {n}"] for n in range(after))
 
 
-@pytest.mark.parametrize("target", [Forgetful(), Idle()])
+class Speechless:
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        return ((asked, None) for asked in requests)  # type: ignore[misc]
+
+
+class Leaving:
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        next(iter(requests))
+        raise SystemExit(0)
+
+
+@pytest.mark.parametrize("target", [Forgetful(), Idle(), Speechless(), Leaving()])
 def test_a_target_that_answers_nothing_ends(target: Any) -> None:
     found = results([(n, asks(str(n))) for n in range(3)], target, width=2)
     assert all(isinstance(r, Failure) and isinstance(r.error, ModelFailed) for r in found.values())
@@ -175,6 +186,16 @@ def test_a_target_that_answers_nothing_ends(target: Any) -> None:
 
 def test_a_reply_nobody_waits_for_is_dropped() -> None:
     assert results([(0, asks("a", "b"))], Stammering()) == {0: ["echo: a", "echo: b"]}
+
+
+def test_a_task_that_exits_ends_itself_alone() -> None:
+    def leaving() -> Generator[Any, Any, None]:
+        yield request("a")
+        raise SystemExit(0)
+
+    found = results([("a", leaving()), ("b", asks("b"))], ScriptedModel())
+    assert "SystemExit" in str(found["a"].error)
+    assert found["b"] == ["echo: b"]
 
 
 def test_an_unknown_target_is_thrown_back() -> None:
@@ -199,7 +220,7 @@ def test_partial_replies_are_passed_on() -> None:
         return str(reply.text)
 
     events = list(drive([("k", streaming())], {"model": ScriptedModel(script=lambda _: "abcd")}))
-    assert [e.text for e in events if isinstance(e, Streamed)] == ["a", "ab", "abc"]
+    assert [e.partial.text for e in events if isinstance(e, Streamed)] == ["a", "ab", "abc"]
     assert isinstance(events[-1], Done)
 
 

@@ -23,7 +23,7 @@ from orca_guard.gates import (
     verdict,
 )
 
-PLAN = {
+PLAN: dict[str, Any] = {
     "arms": [{"name": "plain"}, {"name": "guarded"}],
     "models": [{"name": "model"}],
     "benchmarks": [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,22 @@ def test_a_scorers_guard_takes_another_action_and_no_options() -> None:
     assert guard.judge([EXHIBIT])[0].action is Action.ABSTAIN
     with pytest.raises(UsageError, match="takes no setting 'x'"):
         from_scorer(PromptInjection()).make(GuardSettings(options={"x": 1}))
+
+
+@pytest.mark.parametrize("threshold", [5.0, -0.1, 1.01])
+def test_a_threshold_that_no_score_reaches_is_refused(threshold: float) -> None:
+    with pytest.raises(UsageError, match="its scores lie between 0 and 1"):
+        from_scorer(PromptInjection()).make(GuardSettings(threshold=threshold))
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.5, 1.5])
+def test_a_score_that_is_none_is_no_verdict(score: float) -> None:
+    class Wild(PromptInjection):
+        def score(self, exhibits: Sequence[Exhibit], /) -> Sequence[float]:
+            return [score for _ in exhibits]
+
+    with pytest.raises(GuardFailed, match="between 0 and 1"):
+        ScorerGuard(Wild(), 0.5, Action.BLOCK).judge([EXHIBIT])
 
 
 @given(st.lists(st.sampled_from(list(Action))), st.sampled_from([None, Action.BLOCK, Action.ABSTAIN, Action.REDACT]))

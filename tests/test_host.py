@@ -191,11 +191,12 @@ def test_our_own_plugins_are_all_well() -> None:
     assert not any(registry.withdrawn for registry in made.everything().values())
 
 
-def test_observers_are_isolated() -> None:
+@pytest.mark.parametrize("fault", [ValueError("deaf"), SystemExit(0)])
+def test_observers_are_isolated(fault: BaseException) -> None:
     heard: list[Any] = []
 
     def broken(event: Any) -> None:
-        raise ValueError("deaf")
+        raise fault
 
     def hear(event: Any) -> None:
         heard.append(event)

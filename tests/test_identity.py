@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,17 @@ def test_files_are_remembered_and_changes_are_seen(tmp_path: Path) -> None:
         file.write(b"\1")
     os.utime(path, ns=(1, 1))
     assert identity.digest_file(path) != first
+    assert identity.digest_file(path) == identity.digest_file(path, fresh=True)
+
+
+def test_a_user_without_a_home_has_no_memo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    path = tmp_path / "large"
+    path.write_bytes(b"x" * (2 << 20))
     assert identity.digest_file(path) == identity.digest_file(path, fresh=True)
 
 

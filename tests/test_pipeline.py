@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orca_guard.passes import ask
+from orca_guard.case import WITHHELD
+from orca_guard.passes import ask, one_pass, segment
 from orca_guard.pipeline import Limits, Pipeline
 from orca_guard.testing import ScriptedModel, pipeline_of
 from orca_guard.testing.scripted import InTurn, Plain
@@ -57,6 +58,17 @@ class Raw(Reads):
 
     def judge(self, exhibits: Sequence[Exhibit], /) -> Any:
         return self.rule(exhibits)  # type: ignore[arg-type]
+
+
+ALLOW = Verdict(action=Action.ALLOW)
+
+
+@dataclass(frozen=True)
+class Marked(Plain):
+    """Looks for a marked answer."""
+
+    def answer(self, question: Question, /) -> Any:
+        return one_pass(replace(question, form="number"), marked=True)
 
 
 @dataclass
@@ -287,6 +299,12 @@ WRONG: dict[str, Callable[[Any], Any]] = {
     "NaN": lambda es: [Verdict(action=Action.ALLOW, score=float("nan"))] * len(es),
     "a threshold that is text": lambda es: [Verdict(action=Action.ALLOW, threshold="0")] * len(es),  # type: ignore[arg-type]
     "redacts nowhere": lambda es: [Verdict(action=Action.REDACT)] * len(es),
+    "spans that are gone when looked at again": lambda es: [
+        Verdict(action=Action.REDACT, spans=(span for span in [(0, 1)]))  # type: ignore[arg-type]
+        for _ in es
+    ],
+    "spans between characters": lambda es: [Verdict(action=Action.REDACT, spans=((0.0, 1.0),))] * len(es),  # type: ignore[arg-type]
+    "spans of one end": lambda es: [Verdict(action=Action.REDACT, spans=((0,),))] * len(es),  # type: ignore[arg-type]
     "redacts outside": lambda es: [Verdict(action=Action.REDACT, spans=((0, 10_000),))] * len(es),
     "a coroutine": _coroutine,
     "a generator": lambda es: (Verdict(action=Action.ALLOW) for _ in es),
@@ -390,6 +408,47 @@ def test_a_stopped_answer_is_tried_again_with_the_next_strategy() -> None:
     answer = careless_then_careful(model).ask("?")
     assert (answer.final, answer.strategy) == ("good", "careful")
     assert [p.strategy for p in answer.passes] == ["careless", "careful"]
+    assert [p.generation.text for p in answer.passes] == [WITHHELD, "good"]
+    assert [p.messages[-1].content for p in answer.passes] == ["?", "?"]
+
+
+@dataclass(frozen=True)
+class Drafts(Plain):
+    """Writes a draft, and then an answer that is told the draft."""
+
+    def answer(self, question: Question, /) -> Any:
+        draft = yield from ask(Generate(messages=question.messages, name="draft", final=False))
+        told = (Message("user", f"{question.prompt} You wrote: {draft.text}"),)
+        return segment((yield from ask(Generate(messages=told, name="answer"))), marked=False)
+
+
+def drafted(draft: str, **fields: Any) -> Answer:
+    model = ScriptedModel(script=lambda r: draft if r.name == "draft" else "fine")
+    return pipeline_of(model, strategies=[Drafts()], **fields).ask("?")
+
+
+def test_a_draft_is_in_the_trace_when_guards_let_it_through() -> None:
+    for guards in ([], [stops("bad")]):
+        answer = drafted("a draft", guards=guards)
+        assert [p.generation.text for p in answer.passes] == ["a draft", "fine"]
+        assert "a draft" in answer.passes[1].generation.prompt
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        stops("bad"),
+        stops("bad", Action.ABSTAIN),
+        Reads(lambda e: Verdict(action=Action.REDACT, spans=((0, 3),)) if "bad" in e.text else ALLOW),
+        Reads(lambda e: _raise(ValueError("broken")) if "bad" in e.text else ALLOW),
+        Asks(),
+    ],
+)
+def test_a_draft_that_guards_would_stop_or_do_not_see_is_in_no_trace(guard: Any) -> None:
+    answer = drafted("a bad draft", guards=[guard])
+    assert (answer.action, answer.final) == (Action.ALLOW, "fine")
+    assert "bad" not in repr(answer)
+    assert [p.generation.text for p in answer.passes] == [WITHHELD, "fine"]
 
 
 def test_when_no_strategy_is_left_the_answer_is_withheld() -> None:
@@ -516,9 +575,12 @@ def test_a_model_that_writes_nothing_has_not_answered(text: str) -> None:
         Question.of(" \n\t"),
         Question(messages=()),
         Question(messages=(Message("user", "a"), Message("assistant", "b"))),
+        Question(messages=(Message("system", "a"), Message("system", "b"), Message("user", "?"))),
+        Question(messages=(Message("user", "a"), Message("system", "b"), Message("user", "?"))),
+        Question(messages=(Message("user", "?"),), choices=tuple(map(str, range(27)))),
     ],
 )
-def test_a_question_that_asks_nothing_is_bad_input(question: Question) -> None:
+def test_a_question_that_cannot_be_asked_is_bad_input(question: Question) -> None:
     answer = pipeline_of().ask(question)
     assert (answer.action, answer.exit_code) == (Action.ERROR, 2)
 
@@ -567,6 +629,21 @@ def test_what_is_blocked_is_never_emitted(words: list[str]) -> None:
     )
     assert "BAD" not in shown
     assert (answer.action is Action.BLOCK) == ("BAD" in words)
+
+
+def test_a_stream_that_is_stopped_halfway_tells_what_it_cost() -> None:
+    pipeline = pipeline_of(says(f"{LONG} BAD {LONG}"), guards=[stops("BAD")], strategies=[Plain(name="careless")])
+    shown, answer = stream(pipeline)
+    assert shown
+    assert (answer.action, answer.strategy, len(answer.passes)) == (Action.BLOCK, "careless", 1)
+    assert answer.tokens[0] == 1
+    assert 10 < answer.tokens[1] < 40
+    assert "fox" not in repr(answer)
+
+
+def test_an_answer_without_words_shows_the_working() -> None:
+    answer = pipeline_of(says("17 + 26 is 43.\nAnswer:"), strategies=[Marked()]).ask("What is 17 + 26?")
+    assert (answer.final, answer.outcome) == ("17 + 26 is 43.\nAnswer:", Outcome.ABSENT)
 
 
 def test_a_stream_is_redacted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orca_guard.errors import BadInput, ConfigurationChanged
-from orca_guard.rows import AnswerFile, Row, answer_row, decision_row, pending, question_of, read_questions, refused_row
+from orca_guard.rows import AnswerFile, Row, _row, answer_row, decision_row, pending, read_questions, refused_row
 from orca_guard.testing import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Answer, Question
 
@@ -73,7 +74,11 @@ def test_a_row_may_be_a_prompt_or_a_conversation(tmp_path: Path) -> None:
         ({"prompt": "\ud800"}, "half a character"),
         ({"messages": []}, "messages is a list"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "a turn has a role"),
+        ({"messages": [{"role": ["user"], "content": "x"}]}, "a turn has a role"),
         ({"messages": [{"role": "user"}]}, "content is a text"),
+        ({"prompt": "a", "id": "\ud800"}, "id holds half a character"),
+        ({"prompt": "a", "id": ["a"]}, "id is a text or a number, not list"),
+        ({"prompt": "a", "id": None}, "id is a text or a number, not NoneType"),
         ({"prompt": "a", "context": 3}, "context is a text or a list"),
         ({"prompt": "a", "choices": [1]}, "choices is a text, not int"),
         ({"prompt": "a", "form": "essay"}, "form is one of"),
@@ -100,18 +105,20 @@ def test_files_that_hold_nothing_or_are_not_there(tmp_path: Path) -> None:
         read_questions(tmp_path / "absent")
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["prompt", "context", "choices", "form", "x"]),
-        st.none() | st.text() | st.lists(st.text()),
-    )
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "x"]), inner),
+    max_leaves=6,
 )
-def test_any_row_is_a_question_or_bad_input(fields: dict[str, Any]) -> None:
-    try:
-        question = question_of(fields, id="1")
-    except BadInput:
-        return
-    assert question.prompt == fields["prompt"]
+
+
+@given(st.dictionaries(st.sampled_from(["prompt", "messages", "context", "choices", "form", "id", "x"]), ANYTHING))
+def test_any_row_is_a_question_or_an_error(fields: dict[str, Any]) -> None:
+    row = _row(json.dumps(fields).encode(), 1)
+    assert bool(row.question) != bool(row.error)
+    json.dumps([row.id, row.digest], ensure_ascii=False).encode()
+    if row.question and "prompt" in fields:
+        assert row.question.prompt == fields["prompt"]
 
 
 # --- answers -----------------------------------------------------------------------------------
@@ -159,14 +166,39 @@ def test_error_rows_are_asked_again_and_replaced(tmp_path: Path) -> None:
     assert sorted(stored(path)) == ["0", "1"]
 
 
-def test_an_edited_question_is_asked_again(tmp_path: Path) -> None:
+def test_what_a_guard_could_not_judge_is_asked_again(tmp_path: Path) -> None:
+    path, rows = tmp_path / "a.jsonl", questions(1)
+    with answers(path, rows) as file:
+        file.write(replace(answer("0", Action.BLOCK), error="guard 'slow' could not judge"))
+    with answers(path, rows) as file:
+        assert not file.done
+
+
+def test_an_edited_question_is_asked_again_and_its_old_answer_stays_until_then(tmp_path: Path) -> None:
     path, rows = tmp_path / "a.jsonl", questions(2)
     with answers(path, rows) as file:
         for row in rows:
             file.write(answer(row.id))
+    before = path.read_bytes()
     edited = [rows[0], Row("1", Question.of("another question", id="1"))]
     with answers(path, edited) as file:
         assert (file.done, file.again) == ({"0"}, 1)
+    assert path.read_bytes() == before
+    with answers(path, edited) as file:
+        file.write(answer("1", Action.ABSTAIN))
+    assert [json.loads(line)["action"] for line in path.read_text().splitlines()] == ["allow", "abstain"]
+    with answers(path, edited) as file:
+        assert file.done == {"0", "1"}
+
+
+def test_answers_to_questions_of_another_file_stay(tmp_path: Path) -> None:
+    path, rows = tmp_path / "a.jsonl", questions(3)
+    with answers(path, rows) as file:
+        for row in rows:
+            file.write(answer(row.id))
+    with answers(path, rows[:1]) as file:
+        assert file.done == {"0"}
+    assert stored(path) == ["0", "1", "2"]
 
 
 def test_another_pipeline_is_refused_with_the_difference(tmp_path: Path) -> None:
@@ -205,8 +237,9 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="cannot write"), answers(tmp_path / "file" / "a", questions(1)):
         pass
-    with pytest.raises(BadInput, match="cannot write"), answers(tmp_path, questions(1)):
-        pass
+    for place in (tmp_path, Path("/proc/a")):
+        with pytest.raises(BadInput, match="cannot write"), answers(place, questions(1)):
+            pass
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -61,7 +61,8 @@ class ScriptedModel:
         generation = reply if isinstance(reply, Generation) else self._generation(request, reply)
         if request.stream:
             for end in range(1, len(generation.text)):
-                yield request, Partial(text=generation.text[:end])
+                text, read = generation.text[:end], generation.prompt_tokens
+                yield request, Partial(text=text, prompt_tokens=read, new_tokens=len(text.split(" ")))
         yield request, generation
 
     def _generation(self, request: Generate, text: str) -> Generation:

@@ -57,7 +57,8 @@ def check_scorer(scorer: Scorer) -> None:
     shown = exhibits()
     batch = list(scorer.score(shown))
     assert len(batch) == len(shown), "one score an exhibit"
-    assert all(math.isfinite(score) for score in batch), "a score is a finite number"
+    assert all(0 <= score <= 1 for score in batch), "a score lies between 0 and 1"
+    assert 0 <= scorer.threshold <= 1, "and so does a threshold"
     singles = [scorer.score([exhibit])[0] for exhibit in shown]
     assert all(math.isclose(a, b, abs_tol=1e-5) for a, b in zip(batch, singles, strict=True)), "batch is not single"
     with ThreadPoolExecutor(CALLERS) as pool:

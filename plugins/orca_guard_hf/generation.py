@@ -203,7 +203,7 @@ def _look(row: _Row, prompter: Prompter) -> Partial | None:
     if len(safe) <= len(row.shown) or not safe.startswith(row.shown):
         return None
     row.shown = safe
-    return Partial(text=safe)
+    return Partial(text=safe, prompt_tokens=len(row.prompt.ids), new_tokens=len(row.ids))
 
 
 def _hold_back(text: str, stops: Sequence[str]) -> str:
