@@ -1,143 +1,172 @@
-"""Runs a frozen plan: unit after unit through the driver, into the journal, and seals it."""
+"""An audit from its request to its seal: begun or gone on with, run unit by unit, and closed."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from orca_guard.assembly import Opener, assemble, opened
-from orca_guard.case import Case
-from orca_guard.contracts import Model, ModelLoader, ModelSpec, Target
-from orca_guard.drive import Streamed, drive
-from orca_guard.errors import ConfigurationChanged
-from orca_guard.freezing import Frozen, Planned, model_digest
-from orca_guard.host import Host, Provided
-from orca_guard.identity import differences, digest_of
-from orca_guard.items import Item
-from orca_guard.pipeline import Pipeline
-from orca_guard.plan import Request
-from orca_guard.recording import Address, question_record, score_record
-from orca_guard.types import Replies, Requests
-from orca_guard.types import Request as ModelRequest
+from orca_guard.bench import Bench, load_bench, unit_records
+from orca_guard.errors import BadInput, ConfigurationChanged, NotReady
+from orca_guard.freezing import Frozen, Step, freeze
+from orca_guard.host import Host
+from orca_guard.identity import differences
+from orca_guard.journal.bundle import Bundle, RunStore, Status
+from orca_guard.journal.disk import is_locked, write_whole
+from orca_guard.journal.reading import ShardReader
+from orca_guard.journal.shard import Shard
+from orca_guard.journal.texts import Texts
+from orca_guard.journal.units import Schedule, Unit, schedule_of
+from orca_guard.plan import Request, request_json, request_of
+from orca_guard.sealing import earlier_runs, seal
 
-WIDTH = 64
-"""Most items under way at once, over all arms."""
+REQUEST = "request.json"
+"""What was asked for, kept to go on with; no evidence, and not sealed."""
+POLL_S = 1.0
+PATIENCE_S = 60.0
+"""How long a process whose shard nobody writes is waited for."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """Everything that a plan's items are put through, loaded and checked against the plan.
-
-    Attributes:
-        arms: pipelines by name, under one driver.
-        models: by the plan's names.
-        identities: digest of every arm and model, as records carry it.
-    """
-
-    arms: Mapping[str, Pipeline]
-    models: Mapping[str, Model]
-    identities: Mapping[str, str]
-
-
-def load_bench(request: Request, frozen: Frozen, host: Host) -> Bench:
-    """Load every model once, and put the arms together around them.
-
-    Raises:
-        ConfigurationChanged: something is not what it was when the plan was frozen; the difference is shown.
-        OrcaGuardError: a model does not load.
-    """
-    opener = _once(opened)
-    entries = {entry["name"]: entry for entry in frozen.plan["arms"]}
-    arms, models = {}, {}
-    for arm in request.arms:
-        pipeline = assemble(arm.table, host, opener=opener)
-        entry = entries[arm.name]
-        if pipeline.digest != entry["pipeline"]:
-            raise ConfigurationChanged(
-                f"arm {arm.name!r} is not what the plan says:", differences(entry["identity"], pipeline.identity)
-            )
-        arms[arm.name] = pipeline.under(arm.name, target=entry["model"])
-        models[entry["model"]] = pipeline.model
-    identities = {name: entries[name]["pipeline"] for name in arms}
-    identities |= {name: model_digest(model) for name, model in models.items()}
-    return Bench(arms=arms, models=models, identities=identities)
-
-
-def _once(opener: Opener) -> Opener:
-    """Open each model once, however many arms ask for it."""
-    known: dict[tuple[str, str], Model] = {}
-
-    def open_once(found: Provided[ModelLoader], spec: ModelSpec) -> Model:
-        key = (found.item.name, digest_of(asdict(spec)))
-        if key not in known:
-            known[key] = opener(found, spec)
-        return known[key]
-
-    return open_once
-
-
-# --- one unit ----------------------------------------------------------------------------------
+Told: TypeAlias = Callable[[Unit, Sequence[Mapping[str, Any]]], None]
+"""What is told of every unit and its records, once they are on disk; of one that was there before, without records."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """One item under one arm or model."""
+class Rank:
+    """Which of how many processes this is; each writes a shard of its own."""
 
-    item: Item
-    subject: str
-    case: Case | None
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def here(cls) -> Rank:
+        """As `torchrun` and `accelerate launch` say it in the environment.
+
+        Raises:
+            BadInput: they say something that cannot be.
+        """
+        try:
+            rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        except ValueError as error:
+            raise BadInput(f"RANK and WORLD_SIZE are whole numbers: {error}") from error
+        if not 0 <= rank < world:
+            raise BadInput(f"RANK is {rank} and WORLD_SIZE is {world}: that cannot be")
+        return cls(rank, world)
 
 
-def unit_records(planned: Planned, items: Sequence[Item], bench: Bench, *, address: Address) -> list[dict[str, Any]]:
-    """The records of a unit: item by item, under every arm or model in the plan's order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """A frozen plan in its folder.
 
-    Equal requests of different arms that wait together are asked once.
+    Attributes:
+        request: what was asked for.
+        frozen: what became of it.
+        store: where the run lies.
+        bundle: its folder.
     """
-    record = partial(_record, planned=planned, bench=bench, address=address)
-    if planned.entry["kind"] == "question":
-        targets = {name: target for arm in bench.arms.values() for name, target in arm.targets().items()}
-        done = {(a.item.id, a.subject): (a, result) for a, result in _driven(_cases(items, bench), targets)}
-        return [record(*done[item.id, arm]) for item in items for arm in bench.arms]
-    done = {(a.item.id, a.subject): (a, result) for a, result in _driven(_scores(items, bench), bench.models)}
-    return [record(*done[item.id, model]) for item in items for model in bench.models]
+
+    request: Request
+    frozen: Frozen
+    store: RunStore
+    bundle: Bundle
+
+    @property
+    def schedule(self) -> Schedule:
+        """The units and records that the plan calls for."""
+        return schedule_of(self.frozen.plan, self.bundle.read_items(self.frozen.plan))
 
 
-def _cases(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
-    for item in items:
-        for name, arm in bench.arms.items():
-            assert item.question is not None, "a unit of questions holds questions"
-            case = arm.case(item.question)
-            yield _Asked(item, name, case), case.solve()
+def begin(request: Request, frozen: Frozen, *, store: RunStore, name: str) -> Audit:
+    """Put a plan into a folder of its own.
+
+    Raises:
+        BadInput: there is such a run already, or it cannot be written.
+    """
+    bundle = store.run(name)
+    if bundle.root.exists() and any(bundle.root.iterdir()):
+        raise BadInput(f"{bundle.root} is there already; go on with it by --resume {bundle.root}, or name another")
+    bundle.begin(frozen.plan, frozen.items)
+    write_whole(bundle.root / REQUEST, request_json(request))
+    return Audit(request=request, frozen=frozen, store=store, bundle=bundle)
 
 
-def _scores(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
-    for item in items:
-        for name in bench.models:
-            assert item.request is not None, "a unit of requests holds requests"
-            yield _Asked(item, name, None), _ask(replace(item.request, target=name))
+def resume(folder: Path, host: Host, *, step: Step) -> Audit:
+    """Go on with a run that was cut: the plan is frozen again, and must come out the same.
+
+    Raises:
+        ConfigurationChanged: weights, data, code, plugins or settings are not what they were; the difference is shown.
+        BadInput: it is no run, or a sealed one.
+    """
+    bundle = Bundle(folder)
+    if bundle.status() is Status.SEALED:
+        raise BadInput(f"{folder} is complete and sealed; there is nothing to go on with")
+    before = bundle.read_plan()
+    try:
+        data = (folder / REQUEST).read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {folder / REQUEST}: {error.strerror}") from error
+    request = request_of(data, source=str(folder / REQUEST))
+    frozen = freeze(request, host, step=step)
+    if changed := differences(before, frozen.plan):
+        raise ConfigurationChanged(f"{folder} cannot be gone on with: what it measures has changed.", changed)
+    return Audit(request=request, frozen=frozen, store=RunStore(folder.parent), bundle=bundle)
 
 
-def _ask(request: ModelRequest) -> Generator[Requests, Replies, Replies]:
-    return (yield request)
+def run(audit: Audit, host: Host, *, place: Rank, told: Told) -> None:
+    """Load what the plan names and record every unit of this process that is not recorded yet.
+
+    Raises:
+        ConfigurationChanged: what was loaded is not what was planned.
+        BadInput: the bundle cannot be written or gone on with; what is in it is safe.
+    """
+    bench = load_bench(audit.request, audit.frozen, host)
+    plan, schedule = audit.frozen.digest, audit.schedule
+    sizes = schedule.sizes(rank=place.rank, world=place.world)
+    bundle = audit.bundle
+    with (
+        Texts(bundle.texts(place.rank), secret=audit.store.secret(), plan=plan) as texts,
+        Shard(bundle.journal(place.rank), plan=plan, rank=place.rank, world=place.world, sizes=sizes) as shard,
+    ):
+        for unit in (schedule.units[number] for number in sizes):
+            records = [] if unit.number in shard.done else _recorded(unit, schedule, audit.frozen, bench, texts)
+            if records:
+                texts.flush()
+                shard.write(unit.number, records)
+            told(unit, records)
 
 
-def _driven(
-    tasks: Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]], targets: Mapping[str, Target]
-) -> Iterator[tuple[_Asked, Any]]:
-    return (
-        (event.key, event.result) for event in drive(tasks, targets, width=WIDTH) if not isinstance(event, Streamed)
-    )
+def _recorded(unit: Unit, schedule: Schedule, frozen: Frozen, bench: Bench, texts: Texts) -> list[dict[str, Any]]:
+    planned = next(planned for planned in frozen.benchmarks if planned.entry["name"] == unit.benchmark)
+    start = schedule.sections[unit.benchmark].start
+    return unit_records(planned, planned.items[unit.start - start : unit.stop - start], bench, address=texts.add)
 
 
-def _record(asked: _Asked, result: Any, *, planned: Planned, bench: Bench, address: Address) -> dict[str, Any]:
-    more: Any = {"scoring": planned.entry["scoring"], "metrics": planned.metrics, "address": address}
-    if asked.case is not None:
-        assert asked.item.question is not None, "a case has a question"
-        answer = bench.arms[asked.subject].settled(asked.item.question, result)
-        made = question_record(asked.item, answer, asked.case, **more)
-    else:
-        made = score_record(asked.item, result, **more)
-    subject = {"subject": asked.subject, "identity": bench.identities[asked.subject]}
-    return {"benchmark": planned.entry["name"], **subject, **made}
+def close(audit: Audit, *, place: Rank) -> dict[str, Any] | None:
+    """Wait for the other processes and seal the run; only the first process does, and returns the seal.
+
+    Raises:
+        NotReady: another process stopped before its shard was whole.
+        BadInput: the run cannot be sealed.
+    """
+    if place.rank:
+        return None
+    for rank in range(1, place.world):
+        _await(audit, Rank(rank, place.world))
+    return seal(audit.bundle, earlier=earlier_runs(audit.store, audit.bundle, audit.frozen.digest))
+
+
+def _await(audit: Audit, place: Rank) -> None:
+    path = audit.bundle.journal(place.rank)
+    wanted = sum(audit.schedule.sizes(rank=place.rank, world=place.world).values())
+    idle = 0.0
+    while _written(path, audit.frozen.digest, place.rank) < wanted:
+        idle = 0.0 if path.exists() and is_locked(path) else idle + POLL_S
+        if idle > PATIENCE_S:
+            raise NotReady(f"process {place.rank} has stopped before {path} was whole; go on with --resume")
+        time.sleep(POLL_S)
+
+
+def _written(path: Path, plan: str, rank: int) -> int:
+    return sum(line.kind == "item" for line in ShardReader(path, plan=plan, rank=rank)) if path.exists() else 0

@@ -173,17 +173,25 @@ def _place(tables: Mapping[str, _Table], item: Mapping[str, Any]) -> None:
 
 
 def _enter(tables: Mapping[str, _Table], record: Mapping[str, Any]) -> None:
-    name = f"the record of {record['item']!r} of {record['benchmark']!r} under {record['subject']!r}"
-    table = tables.get(record["benchmark"])
-    column = table.columns.get(record["subject"]) if table else None
-    position = table.positions.get(record["item"]) if table else None
+    benchmark, item, subject = (_text(record, key) for key in ("benchmark", "item", "subject"))
+    name = f"the record of {item!r} of {benchmark!r} under {subject!r}"
+    table = tables.get(benchmark)
+    column = table.columns.get(subject) if table else None
+    position = table.positions.get(item) if table else None
     if column is None or position is None:
         raise BadInput(f"{name} is not planned")
     if column.dispositions[position] != _NOT_SEEN:
         raise BadInput(f"{name} is there twice")
-    column.dispositions[position] = _disposition(record["disposition"], name)
+    column.dispositions[position] = _disposition(record.get("disposition"), name)
     for metric, values in column.scores.items():
-        values[position] = _score(record["scores"], metric, name)
+        values[position] = _score(record.get("scores"), metric, name)
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str):
+        raise BadInput(f"a record has the {key} {value!r}, which is no text")
+    return value
 
 
 def _disposition(value: Any, name: str) -> int:
@@ -192,9 +200,9 @@ def _disposition(value: Any, name: str) -> int:
     return _DISPOSITIONS.index(value)
 
 
-def _score(scores: Mapping[str, Any], metric: str, name: str) -> float:
+def _score(scores: Any, metric: str, name: str) -> float:
     """Of one metric; NaN stands for none, and so a score that is NaN must not get this far."""
-    if metric not in scores:
+    if not isinstance(scores, Mapping) or metric not in scores:
         raise BadInput(f"{name} has no {metric!r}")
     score = scores[metric]
     if score is None:

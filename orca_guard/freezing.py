@@ -10,6 +10,7 @@ from typing import Any
 from orca_guard.assembly import assemble, described, lasting
 from orca_guard.contracts import Benchmark, Described, Model
 from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
+from orca_guard.gates import gate_json, gates_of
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
 from orca_guard.items import Item, Metric, item_digest, metric_json
@@ -68,16 +69,14 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         UsageError: a name nobody provides, a combination that cannot succeed, a gate on nothing.
         NotReady: a plugin or a model is missing, or all data is.
     """
-    from orca_guard.gates import gate_json, gates_of  # noqa: PLC0415  # gates look at the plan so far
-
     table = request.table
     required = [_required(text, host) for text in table.requires]
     pipelines = {arm.name: _described(arm, host) for arm in request.arms}
     _check_different(pipelines)
-    models = models_of(pipelines)
-    work = Work()
+    subjects = _Subjects(pipelines, models_of(pipelines))
     found, absent = _present(table, host)
-    benchmarks = [_planned(one, table, pipelines, models, work, step) for one in found]
+    work = Work()
+    benchmarks = [_planned(one, table, subjects, work=work, step=step) for one in found]
     plan: dict[str, Any] = {
         "format": FORMAT,
         "name": table.name,
@@ -85,13 +84,13 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "seed": table.seed,
         "unit": table.unit,
         "code": own_identity(),
-        "arms": [_arm_entry(name, pipeline, models) for name, pipeline in pipelines.items()],
-        "models": [{"name": name, "digest": model_digest(m), "identity": _lasting(m)} for name, m in models.items()],
+        "arms": subjects.arm_entries(),
+        "models": subjects.model_entries(),
         "benchmarks": [planned.entry for planned in benchmarks],
         "absent": absent,
         "items": {"count": sum(len(b.items) for b in benchmarks), "digest": digest_bytes(item_lines(benchmarks))},
         "requires": required,
-        "records": sum(len(b.items) * _subjects(b, pipelines, models) for b in benchmarks),
+        "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
     plan["gates"] = [gate_json(gate) for gate in gates_of(table.gates, plan)]
     return Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
@@ -116,6 +115,32 @@ def item_lines(benchmarks: Iterable[Planned]) -> bytes:
 
 
 # --- arms and models ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Subjects:
+    """What answers: pipelines by arm, and the different models among them."""
+
+    pipelines: Mapping[str, Pipeline]
+    models: Mapping[str, Described]
+
+    def count(self, kind: str) -> int:
+        return len(self.pipelines if kind == "question" else self.models)
+
+    def arm_entries(self) -> list[dict[str, Any]]:
+        names = {model_digest(model): name for name, model in self.models.items()}
+        return [
+            {
+                "name": name,
+                "pipeline": pipeline.digest,
+                "model": names[model_digest(pipeline.model)],
+                "identity": lasting(pipeline.identity),
+            }
+            for name, pipeline in self.pipelines.items()
+        ]
+
+    def model_entries(self) -> list[dict[str, Any]]:
+        return [{"name": n, "digest": model_digest(m), "identity": _lasting(m)} for n, m in self.models.items()]
 
 
 def models_of(pipelines: Mapping[str, Pipeline]) -> dict[str, Described]:
@@ -150,12 +175,6 @@ def _check_different(pipelines: Mapping[str, Pipeline]) -> None:
         if pipeline.digest in seen:
             raise BadInput(f"arms {seen[pipeline.digest]!r} and {name!r} are the same pipeline; leave one out")
         seen[pipeline.digest] = name
-
-
-def _arm_entry(name: str, pipeline: Pipeline, models: Mapping[str, Described]) -> dict[str, Any]:
-    digest = model_digest(pipeline.model)
-    model = next(n for n, m in models.items() if model_digest(m) == digest)
-    return {"name": name, "pipeline": pipeline.digest, "model": model, "identity": lasting(pipeline.identity)}
 
 
 def _required(text: str, host: Host) -> dict[str, str]:
@@ -213,31 +232,20 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
             yield table, registry.find(name)
 
 
-def _planned(
-    found: _Found,
-    table: AuditTable,
-    pipelines: Mapping[str, Pipeline],
-    models: Mapping[str, Described],
-    work: Work,
-    step: Step,
-) -> Planned:
+def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
     benchmark = found.benchmark
-    _check_possible(benchmark, [*models.values()])
+    _check_possible(benchmark, [*subjects.models.values()])
     items = chosen(_sound(benchmark, found.files), nonce=table.nonce, seed=table.seed, limit=found.limit)
     step(benchmark.name, 0, len(items))
-    kept, reasons = [], []
-    for item, reason in measured(items, pipelines=pipelines, models=models, work=work):
-        if reason:
-            reasons.append({"id": item.id, "reason": reason})
-        else:
-            kept.append(item)
-        step(benchmark.name, len(kept) + len(reasons), len(items))
+    reasons: dict[str, str] = {}
+    for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
+        reasons[item.id] = reason
+        step(benchmark.name, len(reasons), len(items))
+    kept = tuple(item for item in items if not reasons[item.id])
+    left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
     if not kept:
-        raise BadInput(f"no item of {benchmark.name!r} fits: {reasons[0]['reason']}")
-    order = {item.id: n for n, item in enumerate(items)}
-    kept.sort(key=lambda item: order[item.id])
-    reasons.sort(key=lambda row: order[row["id"]])
-    return Planned(entry=_entry(found, len(kept), reasons), metrics=tuple(benchmark.metrics), items=tuple(kept))
+        raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
+    return Planned(entry=_entry(found, len(kept), left_out), metrics=tuple(benchmark.metrics), items=kept)
 
 
 def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
@@ -250,7 +258,7 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict
     return {
         "name": benchmark.name,
         "version": benchmark.version,
-        **found.plugin.identity(),
+        "plugin": found.plugin.identity(),
         "kind": benchmark.kind,
         "scoring": benchmark.scoring,
         "metrics": [metric_json(metric) for metric in benchmark.metrics],
@@ -258,10 +266,6 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict
         "items": items,
         "not_covered": not_covered,
     }
-
-
-def _subjects(planned: Planned, pipelines: Mapping[str, Pipeline], models: Mapping[str, Described]) -> int:
-    return len(pipelines) if planned.entry["kind"] == "question" else len(models)
 
 
 def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:

@@ -35,13 +35,14 @@ def read_pack(path: Path) -> list[Item]:
 def _item(line: bytes, where: str) -> Item:
     try:
         row = json.loads(line)
-        if not isinstance(row, dict):
-            raise BadInput("not an object")
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: not valid JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadInput(f"{where}: not an object")
+    try:
         return _score(row) if "continuations" in row else _question(row)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where}: not valid JSON: {error}") from error
 
 
 def _question(row: Mapping[str, Any]) -> Item:

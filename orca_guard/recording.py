@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from orca_guard.case import Case
 from orca_guard.identity import canonical
 from orca_guard.items import Disposition, Item, Metric, disposition_of, item_digest, item_json
 from orca_guard.rows import verdict_row
-from orca_guard.scoring import marked, score_likelihoods, score_value
-from orca_guard.types import Answer, Failure, Pass, Scores, Segment
+from orca_guard.scoring import marked, score_likelihoods, score_value, unscored_reason
+from orca_guard.types import Answer, Failure, Likelihood, Pass, Scores, Segment
 
 Address = Callable[[str], str]
 """Keeps a text and returns where it can be found again."""
 
 
-def question_record(
-    item: Item, answer: Answer, case: Case, *, scoring: str, metrics: Sequence[Metric], address: Address
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a benchmark's answers are scored, and what its metrics make of that."""
+
+    scoring: str
+    metrics: tuple[Metric, ...]
+
+
+def question_record(item: Item, answer: Answer, case: Case, *, rules: Rules, address: Address) -> dict[str, Any]:
     """An item that went through the pipeline, with everything the model wrote, let through or not."""
     disposition = disposition_of(answer)
-    score = score_value(scoring, answer.value, item) if disposition is Disposition.ANSWERED else None
+    score = score_value(rules.scoring, answer.value, item) if disposition is Disposition.ANSWERED else None
     return {
+        **_asked(item, address),
         "passes": [_pass(step, address) for step in case.passes],
         "answer": _segment(answer.segment, address) if answer.segment else None,
         "likelihoods": None,
@@ -34,18 +42,19 @@ def question_record(
         "verdicts": [{k: v for k, v in verdict_row(verdict).items() if k != "ms"} for verdict in answer.verdicts],
         "tokens": list(answer.tokens),
         "seconds": round(answer.seconds, 4),
-        **_result(item, disposition, score, metrics, answer.error or answer.reason, address),
+        **_result(disposition, score, rules, answer.error or answer.reason),
     }
 
 
-def score_record(
-    item: Item, reply: Scores | Failure, *, scoring: str, metrics: Sequence[Metric], address: Address
-) -> dict[str, Any]:
+def score_record(item: Item, reply: Scores | Failure, *, rules: Rules, address: Address) -> dict[str, Any]:
     """Log-likelihoods of the model alone."""
-    rows = [] if isinstance(reply, Failure) else [[x.logprob, x.tokens, x.greedy] for x in reply.likelihoods]
-    score, why = (None, str(reply.error)) if isinstance(reply, Failure) else score_likelihoods(scoring, rows, item)
+    rows = [] if isinstance(reply, Failure) else [_row(likelihood) for likelihood in reply.likelihoods]
+    score, why = score_likelihoods(rules.scoring, rows, item)
+    if isinstance(reply, Failure):
+        why = str(reply.error)
     disposition = Disposition.ERROR if score is None else Disposition.ANSWERED
     return {
+        **_asked(item, address),
         "passes": [],
         "answer": None,
         "likelihoods": rows or None,
@@ -56,28 +65,23 @@ def score_record(
         "verdicts": [],
         "tokens": [0, 0],
         "seconds": 0.0,
-        **_result(item, disposition, score, metrics, why, address),
+        **_result(disposition, score, rules, why),
     }
 
 
-def _result(
-    item: Item,
-    disposition: Disposition,
-    score: float | None,
-    metrics: Sequence[Metric],
-    reason: str,
-    address: Address,
-) -> Mapping[str, Any]:
-    scores, mark = marked(disposition, score, metrics)
-    return {
-        "item": item.id,
-        "digest": item_digest(item),
-        "question": address(item_json(item)),
-        "disposition": disposition.value,
-        "scores": scores,
-        "mark": mark.value,
-        "reason": reason,
-    }
+def _asked(item: Item, address: Address) -> dict[str, Any]:
+    return {"item": item.id, "digest": item_digest(item), "question": address(item_json(item))}
+
+
+def _result(disposition: Disposition, score: float | None, rules: Rules, reason: str) -> dict[str, Any]:
+    scores, mark = marked(disposition, score, rules.metrics)
+    why = reason or unscored_reason(disposition, score, rules.metrics)
+    return {"disposition": disposition.value, "scores": scores, "mark": mark.value, "reason": why}
+
+
+def _row(likelihood: Likelihood) -> list[Any]:
+    """JSON has no word for what is no finite number, and such a row is not scored."""
+    return [likelihood.logprob if math.isfinite(likelihood.logprob) else None, likelihood.tokens, likelihood.greedy]
 
 
 def _pass(step: Pass, address: Address) -> dict[str, Any]:

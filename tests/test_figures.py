@@ -153,12 +153,21 @@ def test_a_record_that_does_not_belong_is_named(bad: dict[str, Any], message: st
         ({"scores": {"accuracy": float("nan"), "answered": 1}}, "has the accuracy nan"),
         ({"scores": {"accuracy": True, "answered": 1}}, "has the accuracy True"),
         ({"scores": {"accuracy": "1", "answered": 1}}, "has the accuracy '1'"),
+        ({"scores": None}, "has no 'accuracy'"),
         ({"disposition": "lost"}, "has the disposition 'lost'"),
+        ({"disposition": ["error"]}, "has the disposition .'error'."),
     ],
 )
 def test_an_unsound_record_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=f"the record of '1' of 'sums' under 'plain' {message}"):
         figures_of(PLAN, ITEMS, [record("1", "plain", 1.0, **change)])
+
+
+@pytest.mark.parametrize("key", ["benchmark", "item", "subject"])
+@pytest.mark.parametrize("value", [None, 1, ["1"]])
+def test_a_record_of_nothing_is_refused(key: str, value: Any) -> None:
+    with pytest.raises(BadInput, match=f"a record has the {key} .*, which is no text"):
+        figures_of(PLAN, ITEMS, [record("1", "plain", 1.0) | {key: value}])
 
 
 def test_items_are_of_the_plan_and_listed_once() -> None:

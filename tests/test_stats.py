@@ -49,6 +49,11 @@ def test_the_score_interval_is_the_published_one(right: int, n: int, low: float,
     assert found.effective_n == pytest.approx(n)
 
 
+def test_what_was_always_or_never_seen_bounds_exactly() -> None:
+    for n in range(1, 300):
+        assert (wilson(0, n)[0], wilson(1, n)[1]) == (0, 1)
+
+
 def test_nothing_is_known_of_none() -> None:
     assert wilson(0.5, 0) == (0.0, 1.0)
 
@@ -93,8 +98,14 @@ def test_balanced_clusters_are_worth_one_each() -> None:
     assert mean([1.0, 0.0] * 20, [f"pair {n // 2}" for n in range(40)]).effective_n == 20
 
 
+def test_rounding_is_no_difference_between_clusters() -> None:
+    """The sums of 0.8, 0.3 and a third differ from three means of theirs by one bit."""
+    assert mean([0.8, 0.3, 1 / 3] * 3, [str(n // 3) for n in range(9)]).effective_n == 3
+
+
 def test_a_single_cluster_is_worth_one() -> None:
     assert mean([1.0, 0.0, 1.0, 1.0], ["only"] * 4).effective_n == 1
+    assert mean([0.8, 0.8, 1 / 3], ["only"] * 3).effective_n == 1
 
 
 def test_a_higher_confidence_gives_a_wider_interval() -> None:

@@ -13,7 +13,7 @@ import click
 
 from orca_guard.errors import ExitCode, OrcaGuardError, suggest
 
-BUILT_IN = {"forms": "forms", "plugins": "plugins", "run": "run"}
+BUILT_IN = {"audit": "audit", "forms": "forms", "plan": "plan", "plugins": "plugins", "run": "run", "runs": "runs"}
 """Command → the module here that has it, imported when it is asked for."""
 
 

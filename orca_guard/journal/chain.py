@@ -75,6 +75,7 @@ def encode(fields: Mapping[str, Any], *, n: int, prev: str) -> bytes:
 
 # --- one line ----------------------------------------------------------------------------------
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoder = msgspec.json.Decoder()
 
@@ -102,9 +103,7 @@ def decode(raw: bytes) -> dict[str, Any]:
         raise ValueError(f"is not JSON: {error}") from error
     if type(fields) is not dict:
         raise ValueError("is not a JSON object")
-    if not _plainly_canonical(raw, fields) and not _canonical(raw):
-        raise ValueError("is not canonical JSON (RFC 8785)")
-    return fields
+    return fields if _plainly_canonical(raw, fields) else _exactly(raw)
 
 
 def _plainly_canonical(raw: bytes, fields: dict[str, Any]) -> bool:
@@ -116,11 +115,14 @@ def _plainly_canonical(raw: bytes, fields: dict[str, Any]) -> bool:
         return False
 
 
-def _canonical(raw: bytes) -> bool:
+def _exactly(raw: bytes) -> dict[str, Any]:
     try:
-        return rfc8785.dumps(json.loads(raw, parse_int=_number)) == raw
+        fields: dict[str, Any] = json.loads(raw, parse_int=_number)
+        if rfc8785.dumps(fields) == raw:
+            return fields
     except (ValueError, OverflowError, RecursionError):
-        return False
+        pass
+    raise ValueError("is not canonical JSON (RFC 8785)")
 
 
 def _number(digits: str) -> int | float:
@@ -207,7 +209,7 @@ class Chain:
 
     def _broken(self, line: Line) -> None:
         """Line and number fit, and the digest does not."""
-        if _alike(line.prev, self._digest):
+        if _alike(line.prev, self._digest) or not _DIGEST.fullmatch(line.prev):
             self.name(line.number, f"prev is {line.prev} where {self._digest} was expected: the line was changed")
         elif self._line == 0:
             self.name(line.number, f"it begins from plan {line.prev}, not {self._digest}: it belongs to another plan")

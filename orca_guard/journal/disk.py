@@ -26,10 +26,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        next_step = "make room and" if error.errno in _FULL else "then"
+        room = "make room and " if error.errno in _FULL else ""
         raise BadInput(
             f"cannot write {path}: {error.strerror or error}. What is there is safe: "
-            f"{next_step} run the same command again to go on."
+            f"{room}run the same command again to go on."
         ) from error
 
 

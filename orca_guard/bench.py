@@ -1,0 +1,143 @@
+"""The bench: pipelines and models of a plan, loaded and checked against it, and what they make of a unit of items."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+from orca_guard.assembly import Opener, assemble, opened
+from orca_guard.case import Case
+from orca_guard.contracts import Model, ModelLoader, ModelSpec, Target
+from orca_guard.drive import Streamed, drive
+from orca_guard.errors import ConfigurationChanged
+from orca_guard.freezing import Frozen, Planned, model_digest
+from orca_guard.host import Host, Provided
+from orca_guard.identity import differences, digest_of
+from orca_guard.items import Item
+from orca_guard.pipeline import Pipeline
+from orca_guard.plan import Request
+from orca_guard.recording import Address, Rules, question_record, score_record
+from orca_guard.types import Replies, Requests
+from orca_guard.types import Request as ModelRequest
+
+WIDTH = 64
+"""Most items under way at once, over all arms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Everything that a plan's items are put through, loaded and checked against the plan.
+
+    Attributes:
+        arms: pipelines by name, under one driver.
+        models: by the plan's names.
+        identities: digest of every arm and model, as records carry it.
+    """
+
+    arms: Mapping[str, Pipeline]
+    models: Mapping[str, Model]
+    identities: Mapping[str, str]
+
+
+def load_bench(request: Request, frozen: Frozen, host: Host) -> Bench:
+    """Load every model once, and put the arms together around them.
+
+    Raises:
+        ConfigurationChanged: something is not what it was when the plan was frozen; the difference is shown.
+        OrcaGuardError: a model does not load.
+    """
+    opener = _once(opened)
+    entries = {entry["name"]: entry for entry in frozen.plan["arms"]}
+    arms, models = {}, {}
+    for arm in request.arms:
+        pipeline = assemble(arm.table, host, opener=opener)
+        entry = entries[arm.name]
+        if pipeline.digest != entry["pipeline"]:
+            raise ConfigurationChanged(
+                f"arm {arm.name!r} is not what the plan says:", differences(entry["identity"], pipeline.identity)
+            )
+        arms[arm.name] = pipeline.under(arm.name, target=entry["model"])
+        models[entry["model"]] = pipeline.model
+    identities = {name: entries[name]["pipeline"] for name in arms}
+    identities |= {name: model_digest(model) for name, model in models.items()}
+    return Bench(arms=arms, models=models, identities=identities)
+
+
+def _once(opener: Opener) -> Opener:
+    """Open each model once, however many arms ask for it."""
+    known: dict[tuple[str, str], Model] = {}
+
+    def open_once(found: Provided[ModelLoader], spec: ModelSpec) -> Model:
+        key = (found.item.name, digest_of(asdict(spec)))
+        if key not in known:
+            known[key] = opener(found, spec)
+        return known[key]
+
+    return open_once
+
+
+# --- one unit ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One item under one arm or model."""
+
+    item: Item
+    subject: str
+    case: Case | None
+
+
+def unit_records(planned: Planned, items: Sequence[Item], bench: Bench, *, address: Address) -> list[dict[str, Any]]:
+    """The records of a unit: item by item, under every arm or model in the plan's order.
+
+    Equal requests of different arms that wait together are asked once.
+    """
+    record = partial(_record, planned=planned, bench=bench, address=address)
+    if planned.entry["kind"] == "question":
+        targets = {name: target for arm in bench.arms.values() for name, target in arm.targets().items()}
+        done = {(a.item.id, a.subject): (a, result) for a, result in _driven(_cases(items, bench), targets)}
+        return [record(*done[item.id, arm]) for item in items for arm in bench.arms]
+    done = {(a.item.id, a.subject): (a, result) for a, result in _driven(_scores(items, bench), bench.models)}
+    return [record(*done[item.id, model]) for item in items for model in bench.models]
+
+
+def _cases(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
+    for item in items:
+        for name, arm in bench.arms.items():
+            assert item.question is not None, "a unit of questions holds questions"
+            case = arm.case(item.question)
+            yield _Asked(item, name, case), case.solve()
+
+
+def _scores(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
+    for item in items:
+        for name in bench.models:
+            assert item.request is not None, "a unit of requests holds requests"
+            yield _Asked(item, name, None), _ask(replace(item.request, target=name))
+
+
+def _ask(request: ModelRequest) -> Generator[Requests, Replies, Replies]:
+    return (yield request)
+
+
+def _driven(
+    tasks: Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]], targets: Mapping[str, Target]
+) -> Iterator[tuple[_Asked, Any]]:
+    return (
+        (event.key, event.result) for event in drive(tasks, targets, width=WIDTH) if not isinstance(event, Streamed)
+    )
+
+
+def _record(asked: _Asked, result: Any, *, planned: Planned, bench: Bench, address: Address) -> dict[str, Any]:
+    more: Any = {"rules": Rules(planned.entry["scoring"], planned.metrics), "address": address}
+    if asked.case is not None:
+        assert asked.item.question is not None, "a case has a question"
+        answer = bench.arms[asked.subject].settled(asked.item.question, result)
+        made = question_record(asked.item, answer, asked.case, **more)
+    else:
+        made = score_record(asked.item, result, **more)
+    subject = {"subject": asked.subject, "identity": bench.identities[asked.subject]}
+    return {"benchmark": planned.entry["name"], **subject, **made}

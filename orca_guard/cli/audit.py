@@ -1,0 +1,166 @@
+"""`orca-guard audit`: measure a pipeline and leave sealed evidence."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orca_guard.cli import host_of
+from orca_guard.cli.run import PATH, pipeline_options
+from orca_guard.errors import BadInput
+
+if TYPE_CHECKING:
+    from orca_guard.audit import Audit, Rank
+    from orca_guard.freezing import Frozen
+    from orca_guard.host import Host
+    from orca_guard.plan import Request
+
+
+def audit_options(command: Any) -> Any:
+    """The options that say what is measured; any command that needs a plan takes them all."""
+    for option in reversed(
+        (
+            click.option("--plan", "file", type=PATH, metavar="FILE", help="Audit file; the options below change it."),
+            click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin."),
+            click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
+            click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data."),
+            click.option(
+                "--nonce", metavar="TEXT", help="Somebody else's random text: it decides which items come first."
+            ),
+            pipeline_options,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      orca-guard audit --suite basics --limit 20
+      orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
+      orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
+      orca-guard audit --resume runs/20260102-030405
+
+    \b
+    Exit codes: 0 done and no gate failed, 1 a gate failed, 2 wrong usage or bad input,
+    3 not enough evidence or something is missing, 4 internal error, 130 interrupted."""
+)
+@audit_options
+@click.option("--out", type=PATH, default=Path("runs"), show_default=True, metavar="DIR", help="Folder of runs.")
+@click.option("--run", "name", metavar="NAME", help="Of this run's folder; date and time if not given.")
+@click.option("--resume", type=PATH, metavar="RUN", help="Go on with a run that was interrupted.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def audit(ctx: click.Context, /, **options: Any) -> int:
+    """Measure the pipeline that `run` serves, and leave a folder that `verify` can check."""
+    from orca_guard import audit as audits  # noqa: PLC0415  # not before the options are known to be good
+    from orca_guard.cli.auditing import show_plan, show_seal  # noqa: PLC0415
+
+    host, place = host_of(ctx), audits.Rank.here()
+    own = {key: options.pop(key) for key in ("out", "name", "resume", "dry_run", "as_json")}
+    if own["resume"]:
+        begun = _resumed(own["resume"], options, host)
+    else:
+        request = requested(options)
+        frozen = frozen_of(request, host)
+        if own["dry_run"]:
+            return show_plan(frozen, as_json=own["as_json"])
+        begun = _begun(request, frozen, own["out"], own["name"])
+    seal = _run(begun, host, place)
+    return 0 if seal is None else show_seal(begun.bundle.root, seal, as_json=own["as_json"])
+
+
+def requested(options: dict[str, Any]) -> Request:
+    """What the options ask for.
+
+    Raises:
+        BadInput: something that cannot be.
+        click.UsageError: nothing to measure, or an option that the audit file decides.
+    """
+    from orca_guard import plan  # noqa: PLC0415  # as above
+    from orca_guard.api import table_of  # noqa: PLC0415
+    from orca_guard.configuration import overridden  # noqa: PLC0415
+
+    file, suites, limit = (options.pop(key) for key in ("file", "suites", "limit"))
+    data, nonce = options.pop("data"), options.pop("nonce")
+    settings = {"data": str(data) if data else None, "nonce": nonce}
+    if file is None:
+        if not suites:
+            raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
+        table = overridden(table_of(options.pop("pipeline")), **_decoded(options))
+        return plan.of_flags(table, suites=suites, limit=limit, **settings)
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
+    if decided:
+        named = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in decided)
+        raise click.UsageError(f"{file} decides what {named} would say; change it there")
+    return plan.changed(plan.read(file), limit=limit, model=_decoded(given), **settings)
+
+
+def _decoded(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with JSON where one of them holds it."""
+    decoded = dict(options)
+    for key in ("device_map", "max_memory"):
+        text = options.get(key) or ""
+        if (key == "max_memory" and text) or text.startswith("{"):
+            try:
+                decoded[key] = json.loads(text)
+            except ValueError as error:
+                raise BadInput(f"--{key.replace('_', '-')} is not valid JSON: {error}") from error
+    return decoded
+
+
+def frozen_of(request: Request, host: Host) -> Frozen:
+    """The request as a plan, with a bar while its items are measured, and a line for everything left out."""
+    from orca_guard.cli.auditing import measuring  # noqa: PLC0415  # as above
+    from orca_guard.cli.show import note  # noqa: PLC0415
+    from orca_guard.freezing import freeze  # noqa: PLC0415
+
+    with measuring() as step:
+        frozen = freeze(request, host, step=step)
+    for planned in frozen.benchmarks:
+        if left_out := len(planned.entry["not_covered"]):
+            note(f"{planned.entry['name']}: {left_out} items do not fit and are not covered", style="yellow")
+    for absent in frozen.plan["absent"]:
+        note(f"{absent['benchmark']} is not run: {absent['reason']}", style="yellow")
+    return frozen
+
+
+def _begun(request: Request, frozen: Frozen, out: Path, name: str | None) -> Audit:
+    from orca_guard.audit import begin  # noqa: PLC0415  # as above
+    from orca_guard.cli.show import note  # noqa: PLC0415
+    from orca_guard.journal.bundle import RunStore  # noqa: PLC0415
+
+    begun = begin(request, frozen, store=RunStore(out), name=name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    note(f"plan {frozen.digest}")
+    return begun
+
+
+def _resumed(folder: Path, options: dict[str, Any], host: Host) -> Audit:
+    from orca_guard.audit import resume  # noqa: PLC0415  # as above
+    from orca_guard.cli.auditing import measuring  # noqa: PLC0415
+
+    if any(value not in (None, ()) for value in options.values()):
+        raise click.UsageError("--resume goes on with what the run was begun with; no other option changes it")
+    with measuring() as step:
+        return resume(folder, host, step=step)
+
+
+def _run(begun: Audit, host: Host, place: Rank) -> dict[str, Any] | None:
+    from orca_guard.audit import close, run  # noqa: PLC0415  # as above
+    from orca_guard.cli.auditing import running  # noqa: PLC0415
+    from orca_guard.cli.show import note  # noqa: PLC0415
+
+    try:
+        with running(begun.frozen.plan) as told:
+            run(begun, host, place=place, told=told)
+        return close(begun, place=place)
+    except KeyboardInterrupt:
+        note(f"what is recorded is safe; go on with: orca-guard audit --resume {begun.bundle.root}", style="yellow")
+        raise

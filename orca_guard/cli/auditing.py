@@ -1,0 +1,142 @@
+"""How an audit looks in a terminal: bars while it goes on, tables when it is done."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from orca_guard.cli.show import console, note, safe, stderr
+from orca_guard.errors import ExitCode
+from orca_guard.freezing import Frozen
+from orca_guard.gates import EXIT_CODES, Ruling
+from orca_guard.journal.units import Unit
+
+STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "none": "dim"}
+
+
+def _bar(*columns: Any) -> Progress:
+    return Progress(*columns, console=stderr(), transient=True, disable=not stderr().is_terminal)
+
+
+@contextmanager
+def measuring() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar a benchmark while its items are measured."""
+    with _bar(TextColumn("measuring {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
+        tasks: dict[str, Any] = {}
+
+        def step(name: str, done: int, items: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(safe(name), total=items)
+            bar.update(tasks[name], completed=done)
+
+        yield step
+
+
+@contextmanager
+def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mapping[str, Any]]], None]]:
+    """A bar over all records, with how fast they come and the scores so far."""
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[scores]}"),
+    )
+    with _bar(*columns) as bar:
+        task = bar.add_task("loading", total=plan["records"], speed="", scores="")
+        scores = _Scores()
+
+        def told(unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
+            scores.add(records)
+            bar.update(task, advance=unit.records, description=safe(unit.benchmark), scores=safe(str(scores)))
+            speed = bar.tasks[task].speed
+            bar.update(task, speed=f"{speed:.1f}/s" if speed else "")
+
+        yield told
+
+
+class _Scores:
+    """The mean of each subject's first metric so far."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, records: Sequence[Mapping[str, Any]]) -> None:
+        for record in records:
+            first = next(iter(record["scores"].values()))
+            if first is not None:
+                self._seen[record["subject"]].append(first)
+
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {sum(scores) / len(scores):.3f}" for name, scores in self._seen.items())
+
+
+def show_plan(frozen: Frozen, *, as_json: bool) -> int:
+    """What a plan would ask, and what is known of its cost."""
+    work = frozen.work
+    if as_json:
+        cost = {"requests": work.requests, "prompt_tokens": work.prompt_tokens, "new_tokens_at_most": work.new_tokens}
+        click.echo(json.dumps({"digest": frozen.digest, "work": cost, "plan": frozen.plan}, indent=2))
+        return ExitCode.DONE
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("benchmark", "asks", "items", "not covered", "under"):
+        table.add_column(column, overflow="fold")
+    for planned in frozen.benchmarks:
+        entry = planned.entry
+        subjects = frozen.plan["arms" if entry["kind"] == "question" else "models"]
+        asks = "the pipeline" if entry["kind"] == "question" else "the model alone"
+        names = ", ".join(subject["name"] for subject in subjects)
+        table.add_row(safe(entry["name"]), asks, str(entry["items"]), str(len(entry["not_covered"])), safe(names))
+    console().print(table)
+    console().print(
+        f"{frozen.plan['records']} records. {work.requests} prompts of {work.prompt_tokens} tokens are known beforehand, "
+        f"to be answered by {work.new_tokens} tokens at most."
+    )
+    console().print(f"plan {frozen.digest}", soft_wrap=True)
+    return ExitCode.DONE
+
+
+def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
+    """Figures, gates and verdict of a sealed run; the exit code is the verdict's."""
+    from orca_guard.identity import digest_of  # noqa: PLC0415  # not needed for a plan
+
+    ruling = Ruling(seal["verdict"])
+    if as_json:
+        click.echo(json.dumps({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
+        return EXIT_CODES[ruling]
+    console().print(_figures(seal["figures"]))
+    for gate in seal["gates"]:
+        bound = f"≥ {gate['at_least']:g}" if gate["at_most"] is None else f"≤ {gate['at_most']:g}"
+        what = " ".join(str(gate[key]) for key in ("benchmark", "metric", "subject", "group") if gate[key])
+        style = STYLES[gate["ruling"]]
+        console().print(f"[{style}]{gate['ruling']}[/] {safe(what)} {bound}: {safe(gate['reason'])}")
+    console().print(f"verdict: [{STYLES[ruling]}]{ruling}[/]{'' if seal['gates'] else ' (there is no gate)'}")
+    note(f"sealed: {folder}  {digest_of(seal)}")
+    note(f"check it with: orca-guard verify {folder}")
+    return EXIT_CODES[ruling]
+
+
+def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("benchmark", overflow="fold")
+    table.add_column("under", overflow="fold")
+    table.add_column("metric", overflow="fold")
+    for column in ("value", "95 % from", "to", "items", "unscored"):
+        table.add_column(column, justify="right")
+    for figure in figures:
+        value = "-" if figure["value"] is None else f"{figure['value']:.3f}"
+        metric = f"  {figure['metric']}, {figure['group']}" if figure["group"] else figure["metric"]
+        bounds = (f"{figure['low']:.3f}", f"{figure['high']:.3f}")
+        counts = (str(figure["n"]), str(figure["unscored"] or ""))
+        table.add_row(safe(figure["benchmark"]), safe(figure["subject"]), safe(metric), value, *bounds, *counts)
+    return table
