@@ -28,9 +28,7 @@ def audit_options(command: Any) -> Any:
             click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin."),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
             click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data."),
-            click.option(
-                "--nonce", metavar="TEXT", help="Somebody else's random text: it decides which items come first."
-            ),
+            click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
             pipeline_options,
         )
     ):

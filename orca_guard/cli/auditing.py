@@ -99,8 +99,9 @@ def show_plan(frozen: Frozen, *, as_json: bool) -> int:
         table.add_row(safe(entry["name"]), asks, str(entry["items"]), str(len(entry["not_covered"])), safe(names))
     console().print(table)
     console().print(
-        f"{frozen.plan['records']} records. {work.requests} prompts of {work.prompt_tokens} tokens are known beforehand, "
-        f"to be answered by {work.new_tokens} tokens at most."
+        f"{frozen.plan['records']} records. Known beforehand: {work.requests} prompts, {work.prompt_tokens} tokens in all, "
+        f"answered by {work.new_tokens} at most.",
+        soft_wrap=True,
     )
     console().print(f"plan {frozen.digest}", soft_wrap=True)
     return ExitCode.DONE
@@ -135,7 +136,7 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(column, justify="right")
     for figure in figures:
         value = "-" if figure["value"] is None else f"{figure['value']:.3f}"
-        metric = f"  {figure['metric']}, {figure['group']}" if figure["group"] else figure["metric"]
+        metric = f"  {figure['group']}" if figure["group"] else figure["metric"]
         bounds = (f"{figure['low']:.3f}", f"{figure['high']:.3f}")
         counts = (str(figure["n"]), str(figure["unscored"] or ""))
         table.add_row(safe(figure["benchmark"]), safe(figure["subject"]), safe(metric), value, *bounds, *counts)

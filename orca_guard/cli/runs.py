@@ -1,0 +1,76 @@
+"""`orca-guard runs`: what audits there are, and what became of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orca_guard.cli.run import PATH
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      orca-guard runs
+      orca-guard runs audits --json"""
+)
+@click.argument("folder", type=PATH, default=Path("runs"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def runs(folder: Path, *, as_json: bool) -> None:
+    """List the runs in FOLDER (default: runs) with their status, models, records and verdict.
+
+    It repeats what the runs say of themselves; `verify` checks one.
+    """
+    from orca_guard.journal.bundle import RunStore  # noqa: PLC0415  # not needed for help
+
+    store = RunStore(folder)
+    rows = [_row(store, name, status.value) for name, status in store.runs().items()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    elif rows:
+        _table(rows)
+    else:
+        click.echo(f"no runs in {folder}", err=True)
+
+
+def _row(store: Any, name: str, status: str) -> dict[str, Any]:
+    from orca_guard.errors import BadInput  # noqa: PLC0415  # as above
+    from orca_guard.identity import digest_of  # noqa: PLC0415
+
+    bundle = store.run(name)
+    try:
+        plan = bundle.read_plan()
+        seal = bundle.read_seal() if status == "sealed" else {}
+        models = [str(model["identity"].get("weights", model["digest"])) for model in plan["models"]]
+    except (BadInput, KeyError, TypeError, AttributeError) as error:
+        return {"run": name, "status": "unreadable", "reason": str(error)}
+    return {
+        "run": name,
+        "status": status,
+        "plan": digest_of(plan),
+        "name": plan.get("name", ""),
+        "benchmarks": [benchmark["name"] for benchmark in plan["benchmarks"]],
+        "models": models,
+        "records": plan["records"],
+        "verdict": seal.get("verdict"),
+        "finished": seal.get("finished"),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table  # noqa: PLC0415  # as above
+
+    from orca_guard.cli.show import console, safe  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("run", "status", "benchmarks", "model", "records", "verdict", "finished"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        models = ", ".join(model.removeprefix("sha256:")[:12] for model in row.get("models", ()))
+        told = (", ".join(row.get("benchmarks", ())), models, str(row.get("records", "")))
+        end = (row.get("verdict") or row.get("reason") or "", row.get("finished") or "")
+        table.add_row(*(safe(text) for text in (row["run"], row["status"], *told, *end)))
+    console().print(table)
