@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from orca_guard.bench import Bench, load_bench, unit_records
 from orca_guard.errors import BadInput, ConfigurationChanged, NotReady
 from orca_guard.freezing import Frozen, Step, freeze
 from orca_guard.host import Host
-from orca_guard.identity import differences
+from orca_guard.identity import canonical, differences, digest_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
 from orca_guard.journal.disk import is_locked, write_whole
 from orca_guard.journal.reading import ShardReader
@@ -109,7 +110,8 @@ def resume(folder: Path, host: Host, *, step: Step) -> Audit:
         raise BadInput(f"cannot read {folder / REQUEST}: {error.strerror}") from error
     request = request_of(data, source=str(folder / REQUEST))
     frozen = freeze(request, host, step=step)
-    if changed := differences(before, frozen.plan):
+    if frozen.digest != digest_of(before):
+        changed = differences(before, json.loads(canonical(frozen.plan)))
         raise ConfigurationChanged(f"{folder} cannot be gone on with: what it measures has changed.", changed)
     return Audit(request=request, frozen=frozen, store=RunStore(folder.parent), bundle=bundle)
 

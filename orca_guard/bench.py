@@ -22,9 +22,6 @@ from orca_guard.recording import Address, Rules, question_record, score_record
 from orca_guard.types import Replies, Requests
 from orca_guard.types import Request as ModelRequest
 
-WIDTH = 64
-"""Most items under way at once, over all arms."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
@@ -98,9 +95,9 @@ def unit_records(planned: Planned, items: Sequence[Item], bench: Bench, *, addre
     record = partial(_record, planned=planned, bench=bench, address=address)
     if planned.entry["kind"] == "question":
         targets = {name: target for arm in bench.arms.values() for name, target in arm.targets().items()}
-        done = {(a.item.id, a.subject): (a, result) for a, result in _driven(_cases(items, bench), targets)}
+        done = _driven(_cases(items, bench), targets)
         return [record(*done[item.id, arm]) for item in items for arm in bench.arms]
-    done = {(a.item.id, a.subject): (a, result) for a, result in _driven(_scores(items, bench), bench.models)}
+    done = _driven(_scores(items, bench), bench.models)
     return [record(*done[item.id, model]) for item in items for model in bench.models]
 
 
@@ -125,10 +122,12 @@ def _ask(request: ModelRequest) -> Generator[Requests, Replies, Replies]:
 
 def _driven(
     tasks: Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]], targets: Mapping[str, Target]
-) -> Iterator[tuple[_Asked, Any]]:
-    return (
-        (event.key, event.result) for event in drive(tasks, targets, width=WIDTH) if not isinstance(event, Streamed)
-    )
+) -> dict[tuple[str, str], tuple[_Asked, Any]]:
+    """Results by item and subject. All tasks of a unit are under way at once, so that equal requests always meet."""
+    waiting = list(tasks)
+    ready = drive(waiting, targets, width=len(waiting))
+    done = ((event.key, event.result) for event in ready if not isinstance(event, Streamed))
+    return {(asked.item.id, asked.subject): (asked, result) for asked, result in done}
 
 
 def _record(asked: _Asked, result: Any, *, planned: Planned, bench: Bench, address: Address) -> dict[str, Any]:

@@ -272,7 +272,7 @@ def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
     rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
     if benchmark.scoring not in rules:
         raise PluginFailed(
-            f"benchmark {benchmark.name!r} wants the scoring rule {benchmark.scoring!r}, and there is none"
+            f"benchmark {benchmark.name!r} wants a scoring rule {benchmark.scoring!r}, which is not there"
         )
     if not benchmark.metrics:
         raise PluginFailed(f"benchmark {benchmark.name!r} declares no metric")
@@ -295,9 +295,7 @@ def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
         raise NotReady(f"benchmark {benchmark.name!r} has no items")
     strange = next((i for i in items if not isinstance(i, Item) or i.kind != benchmark.kind), None)
     if strange is not None:
-        raise PluginFailed(
-            f"benchmark {benchmark.name!r} made something that is no {benchmark.kind} item: {strange!r:.100}"
-        )
+        raise PluginFailed(f"benchmark {benchmark.name!r} made no {benchmark.kind} item of {strange!r:.100}")
     if len({item.id for item in items}) != len(items):
         raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
     return items

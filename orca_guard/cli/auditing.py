@@ -99,8 +99,8 @@ def show_plan(frozen: Frozen, *, as_json: bool) -> int:
         table.add_row(safe(entry["name"]), asks, str(entry["items"]), str(len(entry["not_covered"])), safe(names))
     console().print(table)
     console().print(
-        f"{frozen.plan['records']} records. Known beforehand: {work.requests} prompts, {work.prompt_tokens} tokens in all, "
-        f"answered by {work.new_tokens} at most.",
+        f"{frozen.plan['records']} records. Known beforehand: {work.requests} prompts of {work.prompt_tokens} tokens, "
+        f"and {work.new_tokens} new tokens at most.",
         soft_wrap=True,
     )
     console().print(f"plan {frozen.digest}", soft_wrap=True)
@@ -128,16 +128,16 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
+    """A row a figure; what a row shares with the one above is not said again."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("benchmark", overflow="fold")
-    table.add_column("under", overflow="fold")
-    table.add_column("metric", overflow="fold")
+    for column in ("benchmark", "under", "metric"):
+        table.add_column(column, overflow="fold", no_wrap=column == "metric")
     for column in ("value", "95 % from", "to", "items", "unscored"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for figure in figures:
+        group = figure["group"]
+        names = ("", "", f"  {group}") if group else (figure["benchmark"], figure["subject"], figure["metric"])
         value = "-" if figure["value"] is None else f"{figure['value']:.3f}"
-        metric = f"  {figure['group']}" if figure["group"] else figure["metric"]
         bounds = (f"{figure['low']:.3f}", f"{figure['high']:.3f}")
-        counts = (str(figure["n"]), str(figure["unscored"] or ""))
-        table.add_row(safe(figure["benchmark"]), safe(figure["subject"]), safe(metric), value, *bounds, *counts)
+        table.add_row(*map(safe, names), value, *bounds, str(figure["n"]), str(figure["unscored"] or ""))
     return table

@@ -246,6 +246,11 @@ def _told(gap: _Gap) -> str:
         parts.append("a line is missing before it" if missing == 1 else f"{missing} lines are missing before it")
     if gap.found:
         first, last = min(gap.found.values()), max(gap.found.values())
-        where = f"line {first}" if first == last else f"lines {first} to {last}"
-        parts.append(f"out of order: {len(gap.found)} that belong before it stand at {where}")
+        late = (
+            f"the {len(gap.found)} that belong before it stand"
+            if first != last
+            else "one that belongs before it stands"
+        )
+        where = f"lines {first} to {last}" if first != last else f"line {first}"
+        parts.append(f"out of order: {late} at {where}")
     return ": ".join((parts[0], "; ".join(parts[1:])))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orca_guard.errors import BadInput
+from orca_guard.identity import digest_bytes
 from orca_guard.journal.chain import Chain, Fault, Line, check_form, decode
 
 TORN = "torn: the file ends within this line"
@@ -77,7 +77,7 @@ class ShardReader:
         if not raw.endswith(b"\n"):
             self._chain.unreadable(number, TORN)
             return None
-        self.lines, self.head = number, f"sha256:{hashlib.sha256(raw[:-1]).hexdigest()}"
+        self.lines, self.head = number, digest_bytes(raw[:-1])
         try:
             fields = decode(raw[:-1])
             check_form(fields)

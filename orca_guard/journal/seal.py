@@ -67,15 +67,15 @@ def _compare(sealed: SealedShard, reader: ShardReader, *, world: int) -> list[Fa
     faults = []
     if sealed.rank != reader.rank:
         faults.append(Fault("seal.json", 0, f"it gives {name} rank {sealed.rank}"))
-    if reader.opened and reader.opened.world != world:
-        faults.append(Fault(name, 1, f"it is one of {reader.opened.world} shards, and {world} are sealed"))
     if lines < sealed.lines:
-        what = f"has {lines} lines where {sealed.lines} were sealed: {sealed.lines - lines} are missing"
+        what = f"has {lines} lines where {sealed.lines} were sealed: {sealed.lines - lines} missing"
         faults.append(Fault(name, lines, what))
     elif lines > sealed.lines:
-        what = f"has {lines} lines where {sealed.lines} were sealed: {lines - sealed.lines} are too many"
+        what = f"has {lines} lines where {sealed.lines} were sealed: {lines - sealed.lines} too many"
         faults.append(Fault(name, sealed.lines + 1, what))
     elif reader.head != sealed.head:
         what = f"the last line was changed: its digest is {reader.head}, and {sealed.head} was sealed"
         faults.append(Fault(name, lines, what))
+    elif reader.opened and reader.opened.world != world:
+        faults.append(Fault(name, 1, f"it is one of {reader.opened.world} shards, and {world} are sealed"))
     return faults

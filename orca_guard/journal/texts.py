@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import msgspec
 from filelock import Timeout
 
 from orca_guard.errors import BadInput
-from orca_guard.identity import canonical
+from orca_guard.identity import canonical, digest_bytes
 from orca_guard.journal.chain import Fault
 from orca_guard.journal.disk import AppendFile, lock_of, write_whole, writing
 from orca_guard.journal.reading import TORN, raw_lines
@@ -41,7 +40,7 @@ def salt_of(text: str, *, secret: bytes, plan: str) -> bytes:
 
 def address_of(text: str, *, salt: bytes) -> str:
     """What records say instead of the text."""
-    return f"sha256:{hashlib.sha256(salt + plain(text).encode()).hexdigest()}"
+    return digest_bytes(salt + plain(text).encode())
 
 
 # --- writing -----------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ class _Tally:
     def fault(self) -> Fault:
         file, line, _ = self.first[0]
         named = [f"{name} ({place}, line {number})" for place, number, name in self.first]
-        return Fault(file, line, f"{self.count} {self.what}: {_listed(named, self.count)}")
+        return Fault(file, line, f"{_records(self.count)} {self.what}: {_listed(named, self.count)}")
 
 
 class Census:
@@ -200,9 +200,9 @@ class Census:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._seen = bytearray(schedule.records)
-        self._unplanned = _Tally("records that the plan does not call for")
-        self._again = _Tally("records that stand a second time")
-        self._other = _Tally("records that do not fit the plan")
+        self._unplanned = _Tally("that the plan does not call for")
+        self._again = _Tally("standing a second time")
+        self._other = _Tally("not as the plan says")
 
     def see(self, record: Mapping[str, Any], *, file: str, line: int) -> None:
         """One record, the fields of a journal line of kind `item`."""
@@ -233,7 +233,7 @@ class Census:
         missing = self._seen.count(0)
         if missing:
             named = [self._name(number) for number in islice(self._missing(), SHOWN)]
-            what = f"{missing} of {len(self._seen)} planned records are missing: {_listed(named, missing)}"
+            what = f"{_records(missing)} of {len(self._seen)} missing: {_listed(named, missing)}"
             faults.append(Fault("journal-*.jsonl", 0, what))
         return faults
 
@@ -249,6 +249,10 @@ class Census:
         position, subject = divmod(number - section.record, len(section.subjects))
         item = next(islice(section.items, position, None))
         return f"{section.benchmark}/{item} under {[*section.subjects][subject]}"
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count} records"
 
 
 def _listed(names: list[str], count: int) -> str:

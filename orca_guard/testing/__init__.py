@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from orca_guard.testing.known import KnownLoader, KnownModel, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
-from orca_guard.testing.suites import check_guard, check_scorer, check_strategy
+from orca_guard.testing.suites import check_benchmark, check_guard, check_scorer, check_strategy
 
-__all__ = ["ScriptedModel", "check_guard", "check_scorer", "check_strategy", "pipeline_of"]
+__all__ = [
+    "KnownLoader",
+    "KnownModel",
+    "ScriptedModel",
+    "check_benchmark",
+    "check_guard",
+    "check_scorer",
+    "check_strategy",
+    "known_models",
+    "pipeline_of",
+]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-from orca_guard.contracts import Scorer, Strategy, TextGuard
+from orca_guard.bench import Bench, unit_records
+from orca_guard.contracts import Benchmark, Scorer, Strategy, TextGuard
+from orca_guard.freezing import Planned
 from orca_guard.guards import checked
+from orca_guard.identity import digest_text
+from orca_guard.items import Disposition, Item, Metric, item_json, item_of
+from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
 
@@ -84,6 +91,60 @@ def check_strategy(strategy: Strategy) -> None:
     assert (reached.outcome, reached.value) == (Outcome.EXTRACTED, "A"), "a marked answer is found"
 
 
+def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
+    """Sound items, the same each time; and to models whose score is known, exactly that score.
+
+    The oracle is right everywhere; who writes nothing or refuses gets what the metrics declare for that; of requests,
+    always-first, always-last and uniform get what theory says, and what is no number is never scored.
+    """
+    assert isinstance(benchmark, Benchmark), f"{benchmark!r} lacks a member of Benchmark"
+    items = list(benchmark.items(files))
+    assert items, "a benchmark has items"
+    assert items == list(benchmark.items(files)), "and the same ones each time"
+    assert len({item.id for item in items}) == len(items), "each with an id of its own"
+    assert {item.kind for item in items} == {benchmark.kind}, "all of one kind"
+    assert all(item_of(item_json(item)) == item for item in items), "and each survives being written down"
+    assert all(set(metric.by) <= item.groups.keys() for metric in benchmark.metrics for item in items), (
+        "grouped"
+    )
+    for name, model in known_models(items).items():
+        scores = _scores_of(benchmark, items, model)
+        if benchmark.kind == "score":
+            _check_requests(name, scores, items)
+        else:
+            _check_questions(name, scores, benchmark.metrics[0])
+
+
+def _scores_of(benchmark: Benchmark, items: Sequence[Item], model: KnownModel) -> list[float | None]:
+    """Scores under the first metric, by the code that audits run."""
+    entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
+    metrics = tuple(benchmark.metrics)
+    pipeline = replace(pipeline_of(), model=model, target="model")
+    bench = Bench(arms={"plain": pipeline}, models={"model": model}, identities={"plain": "", "model": ""})
+    planned = Planned(entry=entry, metrics=metrics, items=tuple(items))
+    return [record["scores"][metrics[0].name] for record in unit_records(planned, items, bench, address=digest_text)]
+
+
+def _check_requests(name: str, scores: Sequence[float | None], items: Sequence[Item]) -> None:
+    wanted = expected(name, items)
+    if wanted is None:
+        assert set(scores) == {None}, f"{name} is scored, and its likelihoods are no numbers"
+        return
+    found = math.fsum(score for score in scores if score is not None) / len(scores)
+    assert None not in scores, f"{name} gives sound likelihoods, and is not scored"
+    assert math.isclose(found, wanted, abs_tol=1e-12), f"{name} scores {found}, and theory says {wanted}"
+
+
+def _check_questions(name: str, scores: Sequence[float | None], metric: Metric) -> None:
+    wanted: dict[str, float | None] = {
+        "oracle": 0.0 if metric.lower_is_better else 1.0,
+        "empty": metric.credit.get(Disposition.EMPTY),
+        "refuser": metric.credit.get(Disposition.REFUSED),
+    }
+    if name in wanted:
+        assert set(scores) == {wanted[name]}, f"{name} scores {sorted(set(map(str, scores)))}, not {wanted[name]}"
+
+
 def _say(text: str, _request: Generate) -> str:
     return text
 
@@ -102,4 +163,4 @@ def _bare(verdict: Verdict) -> tuple[Action, float | None, str, tuple[tuple[int,
     return verdict.action, score, verdict.reason, verdict.spans
 
 
-__all__ = ["AWKWARD", "check_guard", "check_scorer", "check_strategy", "exhibits"]
+__all__ = ["AWKWARD", "check_benchmark", "check_guard", "check_scorer", "check_strategy", "exhibits"]

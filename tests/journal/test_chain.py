@@ -176,7 +176,7 @@ def test_a_dropped_line_is_named(write: Write, plan: Any, data: st.DataObject, r
         assert ("a line is missing" if count == 1 else f"{count} lines are missing") in fault.what
     elif first:
         assert fault.line == first
-        assert fault.what.endswith(f"{count} are missing")
+        assert fault.what.endswith(f"{count} missing")
     else:
         assert fault.what.startswith("is empty")
 

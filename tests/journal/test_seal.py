@@ -39,7 +39,7 @@ def test_a_missing_shard_is_named(sealed: Run) -> None:
         Fault("seal.json", 0, "it counts 12 records, and 8 are here"),
         Fault("journal-1.jsonl", 0, "is sealed, and is not here"),
     ]
-    assert "4 of 12 planned records are missing: b0/i2 under arm-0" in str(sealed.census_faults())
+    assert "4 records of 12 missing: b0/i2 under arm-0" in str(sealed.census_faults())
 
 
 def test_a_shard_too_many_is_named(sealed: Run) -> None:
@@ -52,7 +52,7 @@ def test_a_cut_tail_is_named(sealed: Run) -> None:
     path = sealed.bundle.journal(0)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
     assert sealed.chain_faults() == []
-    assert sealed.seal_faults()[1:] == [Fault("journal-0.jsonl", 7, "has 7 lines where 9 were sealed: 2 are missing")]
+    assert sealed.seal_faults()[1:] == [Fault("journal-0.jsonl", 7, "has 7 lines where 9 were sealed: 2 missing")]
 
 
 def test_lines_that_were_added_are_named(sealed: Run) -> None:
@@ -61,7 +61,7 @@ def test_lines_that_were_added_are_named(sealed: Run) -> None:
     with sealed.shard():
         pass
     (fault,) = check_seal(seal, sealed.readers(), plan=sealed.digest)
-    assert fault == Fault("journal-0.jsonl", 10, "has 10 lines where 9 were sealed: 1 are too many")
+    assert fault == Fault("journal-0.jsonl", 10, "has 10 lines where 9 were sealed: 1 too many")
 
 
 def test_a_changed_last_line_is_named(sealed: Run) -> None:

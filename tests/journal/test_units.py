@@ -101,6 +101,10 @@ def all_records(run: Run) -> list[dict[str, Any]]:
     return [{**record, "unit": u.number} for u in run.schedule.units for record in run.records(u.number)]
 
 
+def many(records: list[str]) -> str:
+    return "1 record" if len(records) == 1 else f"{len(records)} records"
+
+
 def counted(run: Run, records: list[dict[str, Any]]) -> list[Fault]:
     census = Census(run.schedule)
     for line, record in enumerate(records, 2):
@@ -118,8 +122,8 @@ def test_whatever_is_missing_or_twice_is_named(make_run: Make, run: Run, data: s
     missing = [name for name, count in zip(names, times, strict=True) if not count]
     again = [name for name, count in zip(names, times, strict=True) for _ in range(count - 1)]
     said = {fault.what.split(":")[0]: fault.what for fault in faults}
-    expected = {f"{len(missing)} of 8 planned records are missing"} if missing else set()
-    expected |= {f"{len(again)} records that stand a second time"} if again else set()
+    expected = {f"{many(missing)} of 8 missing"} if missing else set()
+    expected |= {f"{many(again)} standing a second time"} if again else set()
     assert set(said) == expected
     for what, gone in said.items():
         wanted = missing if "missing" in what else again
@@ -144,9 +148,9 @@ def test_a_record_that_nobody_planned_is_named(run: Run, fields: dict[str, Any],
     assert unplanned == Fault(
         "journal-0.jsonl",
         2,
-        f"1 records that the plan does not call for: {what} (journal-0.jsonl, line 2)".replace("\\", ""),
+        f"1 record that the plan does not call for: {what} (journal-0.jsonl, line 2)".replace("\\", ""),
     )
-    assert missing == Fault("journal-*.jsonl", 0, "1 of 8 planned records are missing: b0/i0 under arm-0")
+    assert missing == Fault("journal-*.jsonl", 0, "1 record of 8 missing: b0/i0 under arm-0")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""Models whose score on any benchmark is known beforehand: what gives them another score measures wrongly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orca_guard.contracts import ModelSpec, Reported
+from orca_guard.errors import PromptTooLong
+from orca_guard.items import Item
+from orca_guard.prompts import turns
+from orca_guard.types import Generate, Generation, Likelihood, Request, Score, Scores
+
+REFUSAL = "I'm sorry, but I cannot help with that."
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownModel:
+    """Writes and rates by rule. Loaded and merely described, it is the same.
+
+    Attributes:
+        name: of the rule.
+        writes: the last turn of a conversation → the answer.
+        rates: a request → a log-likelihood a continuation.
+        context: tokens it holds, None for any number; a word is a token.
+    """
+
+    name: str
+    writes: Callable[[str], str]
+    rates: Callable[[Score], Sequence[float]]
+    context: int | None = None
+    requests: frozenset[type] = frozenset({Generate, Score})
+    system_messages: Mapping[str, str] = field(default_factory=dict)
+    forms: Path | None = None
+    notice: str = ""
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Its name."""
+        return {"kind": "known", "name": self.name}
+
+    def measure(self, request: Request, /) -> int:
+        """Words of the prompt. Raises `PromptTooLong` where the context does not hold them."""
+        texts = [m.content for m in request.messages] if isinstance(request, Generate | Score) else []
+        tokens = sum(len(text.split()) for text in texts)
+        if self.context is not None and tokens > self.context:
+            raise PromptTooLong(prompt=tokens, answer=0, context=self.context)
+        return tokens
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        """One after the other."""
+        return ((request, self._reply(request)) for request in requests)
+
+    def _reply(self, request: Request) -> Generation | Scores:
+        if isinstance(request, Score):
+            rates = self.rates(request)
+            return Scores(
+                likelihoods=tuple(Likelihood(logprob=rate, tokens=1, greedy=rate == max(rates)) for rate in rates)
+            )
+        assert isinstance(request, Generate), "a known model generates and scores"
+        text = self.writes(request.messages[-1].content)
+        return Generation(
+            text=text,
+            prompt="\n".join(f"{m.role}: {m.content}" for m in request.messages),
+            prompt_tokens=self.measure(request),
+            new_tokens=len(text.split()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownLoader:
+    """Opens known models by their names, as `known:NAME`."""
+
+    models: Mapping[str, KnownModel]
+    name: str = "known"
+    summary: str = "models whose scores are known beforehand"
+
+    def claims(self, _reference: str) -> bool:
+        """None without being named."""
+        return False
+
+    def open(self, spec: ModelSpec) -> KnownModel:
+        """The one of that name."""
+        return self.models[spec.reference]
+
+    def describe(self, spec: ModelSpec) -> KnownModel:
+        """Likewise."""
+        return self.models[spec.reference]
+
+
+def known_models(items: Iterable[Item]) -> dict[str, KnownModel]:
+    """The oracle of these items, which knows their gold; and models that know nothing, in eight ways to be wrong."""
+    items = list(items)
+    answers = {turns(item.question)[-1].content: item.gold[0] for item in items if item.question and item.gold}
+    right = {(i.request.context, i.request.continuations): i.gold for i in items if i.request}
+
+    def oracle(request: Score) -> list[float]:
+        gold = right[request.context, request.continuations]
+        return [0.0 if str(n) in gold else -10.0 for n in range(len(request.continuations))]
+
+    models = (
+        KnownModel(name="oracle", writes=lambda prompt: answers.get(prompt, ""), rates=oracle),
+        _model("always-first", "A", lambda n: [0.0, *[-10.0] * (n - 1)]),
+        _model("always-last", "Z", lambda n: [*[-10.0] * (n - 1), 0.0]),
+        _model("always-yes", "yes", lambda n: [-1.0] * n),
+        _model("uniform", "?", lambda n: [-1.0] * n),
+        _model("nan", "nan", lambda n: [math.nan] * n),
+        _model("infinite", "inf", lambda n: [-math.inf] * n),
+        _model("empty", "", lambda n: [-1.0] * n),
+        _model("refuser", REFUSAL, lambda n: [-1.0] * n),
+    )
+    return {model.name: model for model in models}
+
+
+def _model(name: str, text: str, rates: Callable[[int], list[float]]) -> KnownModel:
+    return KnownModel(name=name, writes=lambda _: text, rates=lambda request: rates(len(request.continuations)))
+
+
+def expected(name: str, items: Sequence[Item]) -> float | None:
+    """The mean score of requests that theory gives a known model; None where none of them can be scored.
+
+    Ties share their credit: among k equal continuations the right ones are worth their share of k.
+    """
+    if name in {"nan", "infinite"}:
+        return None
+    shares = [_share(name, item) for item in items if item.request]
+    return math.fsum(shares) / len(shares)
+
+
+def _share(name: str, item: Item) -> float:
+    assert item.request is not None, "theory is about requests"
+    count = len(item.request.continuations)
+    match name:
+        case "oracle":
+            return 1.0
+        case "always-first":
+            return float("0" in item.gold)
+        case "always-last":
+            return float(str(count - 1) in item.gold)
+        case _:
+            return len(set(item.gold)) / count

@@ -1,0 +1,227 @@
+"""An audit from request to seal, with models whose scores are known."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orca_guard.audit import Rank, begin, close, resume, run
+from orca_guard.errors import BadInput, ConfigurationChanged
+from orca_guard.freezing import freeze
+from orca_guard.items import Disposition
+from orca_guard.journal.bundle import RunStore
+from orca_guard.journal.reading import check_shard
+from orca_guard.testing.known import expected
+from orca_guard_basics.benchmark import CHOICES
+from tests.auditing import ITEMS, MODELS, arm, audited, begun, figures, host, request
+
+REQUESTS = [item for item in ITEMS if item.request]
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "journal-0.jsonl").read_text("utf-8").splitlines()
+    return [fields for line in lines if (fields := json.loads(line))["kind"] == "item"]
+
+
+def bare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in {"n", "prev", "seconds"}} for row in rows]
+
+
+def test_known_models_get_the_scores_that_theory_says(tmp_path: Path) -> None:
+    names = ["oracle", "always-first", "always-last", "uniform", "nan", "empty", "refuser"]
+    audit, seal = audited(request(*map(arm, names)), tmp_path)
+    found = figures(seal)
+    of_model = {entry["model"]: entry["name"] for entry in audit.frozen.plan["arms"]}
+    for model, name in of_model.items():
+        figure, wanted = found["basics-choices", model, ""], expected(name, REQUESTS)
+        assert figure["n"] + figure["unscored"] in {len(REQUESTS), len(REQUESTS) * (1 + (wanted is None))}
+        assert figure["value"] is wanted is None or math.isclose(figure["value"], wanted or 0.0, abs_tol=1e-12)
+    assert found["basics-questions", "oracle", ""]["value"] == 1.0
+    for name, disposition in (("empty", Disposition.EMPTY), ("refuser", Disposition.REFUSED)):
+        figure = found["basics-questions", name, ""]
+        assert (figure["value"], figure["counts"]) == (0.0, {disposition: 50})
+    assert seal["verdict"] == "none"
+
+
+def test_the_pipeline_that_is_audited_is_the_one_that_run_serves(tmp_path: Path) -> None:
+    asked = request(arm(), limit=3)
+    audit, _ = audited(asked, tmp_path)
+    from orca_guard import load
+
+    served = load(asked.arms[0].table, host=host())
+    rows = [row for row in records(audit.bundle.root) if row["benchmark"] == "basics-questions"]
+    assert {row["identity"] for row in rows} == {served.digest}
+
+
+def test_equal_requests_of_arms_are_asked_once(tmp_path: Path) -> None:
+    asked = []
+
+    def writes(prompt: str) -> str:
+        asked.append(prompt)
+        return "A"
+
+    models = {"counted": replace(MODELS["uniform"], name="counted", writes=writes)}
+    arms = [arm("with", model="counted"), arm("without", model="counted", no_guards=["length"])]
+    audited(request(*arms, unit=64), tmp_path, by=host(models))
+    assert len(asked) == 50
+
+
+def test_what_is_blocked_is_recorded_with_its_text(tmp_path: Path) -> None:
+    from orca_guard.journal.texts import TextsReader
+
+    models = {"rude": replace(MODELS["uniform"], name="rude", writes=lambda _: "\x1b[31mred")}
+    blocking = arm("rude")
+    guards = tuple(
+        replace_action(guard) if guard.name == "control-characters" else guard for guard in blocking_guards(blocking)
+    )
+    audit, _ = audited(request(with_guards(blocking, guards), limit=2), tmp_path, by=host(models))
+    row = next(r for r in records(audit.bundle.root) if r["benchmark"] == "basics-questions")
+    assert (row["disposition"], row["scores"], row["mark"]) == ("blocked", {"accuracy": 0.0}, "fail")
+    texts = dict(TextsReader(audit.bundle.texts(0)))
+    assert texts[row["passes"][0]["text"]] == "\x1b[31mred"
+    assert row["answer"] is None
+
+
+def blocking_guards(found: Any) -> Any:
+    from orca_guard.configuration import guards_of
+
+    return guards_of(found.table)
+
+
+def replace_action(guard: Any) -> Any:
+    import msgspec
+
+    return msgspec.structs.replace(guard, action="block")
+
+
+def with_guards(found: Any, guards: Any) -> Any:
+    import msgspec
+
+    return replace(found, table=msgspec.structs.replace(found.table, guards=guards))
+
+
+# --- cut short and gone on with ----------------------------------------------------------------
+
+
+class Cut(Exception):
+    pass
+
+
+def cut_after(units: int) -> Any:
+    seen = []
+
+    def told(unit: Any, _records: Any) -> None:
+        seen.append(unit)
+        if len(seen) == units:
+            raise Cut
+
+    return told
+
+
+@pytest.mark.parametrize("units", [1, 3, 7])
+def test_a_run_that_was_cut_ends_like_one_that_was_not(tmp_path: Path, units: int) -> None:
+    asked = request(arm(), arm("always-first"), limit=14)
+    whole, sealed = audited(asked, tmp_path / "a")
+    audit = begun(asked, tmp_path / "b")
+    with pytest.raises(Cut):
+        run(audit, host(), place=Rank(), told=cut_after(units))
+    again = resume(audit.bundle.root, host(), step=lambda *_: None)
+    counted = []
+    run(again, host(), place=Rank(), told=lambda _unit, rows: counted.append(len(rows)))
+    assert sum(count > 0 for count in counted) == len(counted) - units
+    resealed = close(again, place=Rank())
+    assert resealed
+    assert resealed["figures"] == sealed["figures"]
+    scores = [[(r["item"], r["subject"], r["scores"]) for r in records(a.bundle.root)] for a in (whole, again)]
+    assert scores[0] == scores[1]
+
+
+def test_the_same_plan_twice_is_the_same_but_for_times(tmp_path: Path) -> None:
+    asked = request(arm(), limit=5)
+    first, a = audited(asked, tmp_path, name="a")
+    second, b = audited(asked, tmp_path, name="b")
+    assert first.frozen.digest == second.frozen.digest
+    assert bare(records(first.bundle.root)) == bare(records(second.bundle.root))
+    assert a["results"] == b["results"]
+    assert first.bundle.texts(0).read_bytes() == second.bundle.texts(0).read_bytes()
+    assert (a["attempt"], a["earlier"]) == (1, [])
+    assert b["attempt"] == 2
+    assert [(row["run"], row["status"], row["head"]) for row in b["earlier"]] == [
+        ("a", "sealed", a["shards"][0]["head"])
+    ]
+
+
+def test_what_has_changed_is_refused_with_the_difference(tmp_path: Path) -> None:
+    asked = request(arm(), limit=5)
+    audit = begun(asked, tmp_path)
+    other = {"oracle": replace(MODELS["oracle"], name="another")}
+    with pytest.raises(ConfigurationChanged, match=r"models\[0\].identity.name: \"oracle\" → \"another\""):
+        resume(audit.bundle.root, host(other), step=lambda *_: None)
+
+
+def test_what_is_loaded_must_be_what_was_planned(tmp_path: Path) -> None:
+    audit = begun(request(arm(), limit=5), tmp_path)
+    other = {"oracle": replace(MODELS["oracle"], name="another")}
+    with pytest.raises(ConfigurationChanged, match="arm 'oracle' is not what the plan says"):
+        run(audit, host(other), place=Rank(), told=lambda *_: None)
+
+
+def test_a_sealed_run_is_not_gone_on_with(tmp_path: Path) -> None:
+    audit, _ = audited(request(arm(), limit=2), tmp_path)
+    with pytest.raises(BadInput, match="complete and sealed"):
+        resume(audit.bundle.root, host(), step=lambda *_: None)
+
+
+def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    asked = request(arm(), limit=2)
+    audited(asked, tmp_path)
+    with pytest.raises(BadInput, match="is there already"):
+        begin(asked, freeze(asked, host()), store=RunStore(tmp_path), name="run")
+
+
+def test_an_incomplete_run_is_not_sealed(tmp_path: Path) -> None:
+    audit = begun(request(arm(), limit=9), tmp_path)
+    with pytest.raises(Cut):
+        run(audit, host(), place=Rank(), told=cut_after(1))
+    with pytest.raises(BadInput, match=r"records of \d+ missing"):
+        close(audit, place=Rank())
+    assert not audit.bundle.seal.exists()
+
+
+# --- several processes -------------------------------------------------------------------------
+
+
+def test_two_processes_write_a_shard_each(tmp_path: Path) -> None:
+    asked = request(arm(), limit=10)
+    _, alone = audited(asked, tmp_path / "alone")
+    audit = begun(asked, tmp_path / "both")
+    for rank in (1, 0):
+        run(audit, host(), place=Rank(rank, 2), told=lambda *_: None)
+    assert close(audit, place=Rank(1, 2)) is None
+    seal = close(audit, place=Rank(0, 2))
+    assert seal
+    assert [shard["file"] for shard in seal["shards"]] == ["journal-0.jsonl", "journal-1.jsonl"]
+    assert seal["figures"] == alone["figures"]
+    counts = [check_shard(audit.bundle.journal(n), plan=audit.frozen.digest, rank=n).records for n in (0, 1)]
+    assert sum(counts) == audit.frozen.plan["records"]
+    assert min(counts) > 0
+
+
+@pytest.mark.parametrize(("rank", "world"), [("x", "2"), ("2", "2"), ("-1", "1"), ("0", "0")])
+def test_ranks_that_cannot_be(monkeypatch: pytest.MonkeyPatch, rank: str, world: str) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", world)
+    with pytest.raises(BadInput):
+        Rank.here()
+
+
+def test_the_choices_are_asked_of_each_model_once(tmp_path: Path) -> None:
+    arms = [arm("a", model="oracle"), arm("b", model="oracle", strategy="step-by-step")]
+    audit, _ = audited(request(*arms), tmp_path)
+    assert [model["name"] for model in audit.frozen.plan["models"]] == ["model"]
+    assert sum(r["benchmark"] == CHOICES.name for r in records(audit.bundle.root)) == len(REQUESTS)
