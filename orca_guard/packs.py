@@ -56,7 +56,11 @@ def _score(row: Mapping[str, Any]) -> Item:
     fields = {key: value for key, value in row.items() if key not in _ITEM_KEYS}
     _check_keys(fields, _SCORE_KEYS)
     continuations = row["continuations"]
-    if not isinstance(continuations, list) or not all(isinstance(c, str) and c for c in continuations):
+    if (
+        not isinstance(continuations, list)
+        or not continuations
+        or not all(isinstance(c, str) and c for c in continuations)
+    ):
         raise BadInput("continuations is a list of texts, none of them empty")
     context = row.get("context", "")
     if not isinstance(context, str):
