@@ -76,7 +76,7 @@ def test_flags_change_every_model_and_limit(tmp_path: Path) -> None:
         (
             '[[benchmarks]]\nname = "b"\nlimt = 3',
             BadInput,
-            r"unknown key 'benchmarks\[...\].limt': did you mean 'limit'",
+            r"unknown key 'benchmarks\[0\].limt'",
         ),
         ('[[benchmarks]]\nname = "b"\nlimit = "3"', BadInput, "Expected `int"),
         ("", BadInput, "benchmarks is empty"),
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, error: type[Exception]
 
 
 def test_flags_that_make_no_sense(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="the options: benchmarks.limit"):
+    with pytest.raises(BadInput, match=r"the options: benchmarks\.limit"):
         of_flags(default(), suites=["basics"], limit=0)
     wrong: dict[str, Any] = {"no_guards": ["lenght"]}
     with pytest.raises(UnknownName, match="did you mean 'length'"):
