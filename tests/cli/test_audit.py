@@ -1,0 +1,109 @@
+"""`orca-guard audit`, `plan freeze` and `runs`, with the embedded model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orca_guard_nano
+
+Run = Callable[..., Any]
+SUITE = ("--suite", "basics", "--limit", "2")
+WEIGHTS = Path(orca_guard_nano.__file__).parent / "weights"
+
+
+def test_it_says_what_it_would_ask_and_asks_it(run: Run) -> None:
+    planned = run("audit", *SUITE, "--dry-run")
+    assert planned.code == 0, planned.err
+    assert "4 records" in planned.out
+    digest = run("plan", "freeze", *SUITE, "--write", "plan.json").out.strip()
+    assert digest in planned.out
+    assert json.loads(run("audit", *SUITE, "--dry-run", "--json").out)["plan"] == json.loads(
+        Path("plan.json").read_text()
+    )
+    done = run("audit", *SUITE, "--run", "one")
+    assert done.code == 0, done.err
+    assert "verdict: none (there is no gate)" in done.out
+    assert digest in done.err
+    assert "orca-guard verify runs/one" in done.err
+    [row] = json.loads(run("runs", "--json").out)
+    assert (row["run"], row["status"], row["plan"], row["records"]) == ("one", "sealed", digest, 4)
+    assert "sealed" in run("runs").out
+
+
+@pytest.mark.parametrize(("bound", "code", "verdict"), [("at_least = 0.0", 0, "pass"), ("at_least = 1.0", 1, "fail")])
+def test_a_gate_decides_the_exit_code(run: Run, bound: str, code: int, verdict: str) -> None:
+    """No model of this size ends every sentence right."""
+    gate = f'[[gates]]\nbenchmark = "basics-choices"\nmetric = "accuracy"\n{bound}\n'
+    Path("audit.toml").write_text(f'[[benchmarks]]\nname = "basics-choices"\n{gate}')
+    done = run("audit", "--plan", "audit.toml", "--json", "--run", "one")
+    assert done.code == code, done.err
+    assert json.loads(done.out)["seal"]["verdict"] == verdict
+    again = run("audit", "--plan", "audit.toml", "--run", "two")
+    assert f"verdict: {verdict}" in again.out
+
+
+def test_what_is_cut_short_is_gone_on_with(run: Run) -> None:
+    run("audit", *SUITE, "--run", "one")
+    folder = Path("runs/one")
+    (folder / "seal.json").unlink()
+    journal = folder / "journal-0.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]) + b'{"torn')
+    assert [row["status"] for row in json.loads(run("runs", "--json").out)] == ["interrupted"]
+    done = run("audit", "--resume", folder)
+    assert done.code == 0, done.err
+    assert [row["status"] for row in json.loads(run("runs", "--json").out)] == ["sealed"]
+    assert "nothing to go on with" in run("audit", "--resume", folder).err
+
+
+def test_a_changed_model_is_refused_with_the_difference(run: Run) -> None:
+    shutil.copytree(WEIGHTS, "model")
+    run("audit", *SUITE, "--model", "./model", "--run", "one")
+    Path("runs/one/seal.json").unlink()
+    template = Path("model/chat_template.jinja")
+    template.write_text(template.read_text() + " ")
+    refused = run("audit", "--resume", "runs/one")
+    assert refused.code == 2
+    assert "cannot be gone on with" in refused.err
+    assert "models[0].identity.template: " in refused.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing to measure"),
+        (("--suite", "basic"), "unknown suite 'basic': did you mean 'basics'"),
+        (("--suite", "basics", "--limit", "0"), "limit must be 1 or more"),
+        (("--suite", "basics", "--limit", "x"), "not a valid int"),
+        (("--suite", "basics", "--strategy", "cautios"), "did you mean 'cautious'"),
+        (("--suite", "basics", "--model", "nowhere"), "unknown model"),
+        (("--suite", "basics", "--max-memory", "lots"), "--max-memory is not valid JSON"),
+        (("--suite", "basics", "--run", "../x"), "a run's name"),
+        (("--suite", "basics", "--limit", "1", "--out", "/proc/x"), "/proc/x"),
+        (("--plan", "gone.toml"), "cannot read the audit file gone.toml"),
+        (("--plan", "audit.toml", "--strategy", "direct"), "decides what --strategy would say"),
+        (("--plan", "audit.toml", "--suite", "basics"), "decides what --suite would say"),
+        (("--resume", "gone"), "gone"),
+        (("--resume", "gone", "--suite", "basics"), "no other option changes it"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(run: Run, arguments: tuple[str, ...], words: str) -> None:
+    Path("audit.toml").write_text('[[benchmarks]]\nname = "basics"\n')
+    refused = run("audit", *arguments)
+    assert refused.code == 2, refused.err
+    assert words in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_a_folder_without_runs(run: Run) -> None:
+    assert run("runs").err == "no runs in runs\n"
+    assert run("runs", "--json").out.strip() == "[]"
+    Path("runs/odd").mkdir(parents=True)
+    Path("runs/odd/plan.json").write_text("{}")
+    [row] = json.loads(run("runs", "--json").out)
+    assert row["status"] == "unreadable"
