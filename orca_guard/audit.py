@@ -79,18 +79,32 @@ class Audit:
         return schedule_of(self.frozen.plan, self.bundle.read_items(self.frozen.plan))
 
 
-def begin(request: Request, frozen: Frozen, *, store: RunStore, name: str) -> Audit:
-    """Put a plan into a folder of its own.
+def begin(request: Request, frozen: Frozen, *, store: RunStore, name: str, place: Rank = Rank()) -> Audit:
+    """Put a plan into a folder of its own; the first process does, and the others wait for it.
 
     Raises:
-        BadInput: there is such a run already, or it cannot be written.
+        BadInput: there is such a run already, it cannot be written, or the first process has another plan.
+        NotReady: the first process does not come.
     """
     bundle = store.run(name)
+    if place.rank:
+        _join(bundle, frozen)
+        return Audit(request=request, frozen=frozen, store=store, bundle=bundle)
     if bundle.root.exists() and any(bundle.root.iterdir()):
         raise BadInput(f"{bundle.root} is there already; go on with it by --resume {bundle.root}, or name another")
     bundle.begin(frozen.plan, frozen.items)
     write_whole(bundle.root / REQUEST, request_json(request))
     return Audit(request=request, frozen=frozen, store=store, bundle=bundle)
+
+
+def _join(bundle: Bundle, frozen: Frozen) -> None:
+    waited = 0.0
+    while not bundle.plan.exists():
+        if waited > PATIENCE_S:
+            raise NotReady(f"the first process has put no plan into {bundle.root}")
+        waited += POLL_S
+        time.sleep(POLL_S)
+    bundle.begin(frozen.plan, frozen.items)  # changes nothing, and refuses another plan
 
 
 def resume(folder: Path, host: Host, *, step: Step) -> Audit:

@@ -15,7 +15,7 @@ from orca_guard.errors import ConfigurationChanged
 from orca_guard.freezing import Frozen, Planned, model_digest
 from orca_guard.host import Host, Provided
 from orca_guard.identity import differences, digest_of
-from orca_guard.items import Item
+from orca_guard.items import Item, Kind
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import Request
 from orca_guard.recording import Address, Rules, question_record, score_record
@@ -30,12 +30,12 @@ class Bench:
     Attributes:
         arms: pipelines by name, under one driver.
         models: by the plan's names.
-        identities: digest of every arm and model, as records carry it.
+        identities: kind of item → name of the arm or model → its digest, as records carry it.
     """
 
     arms: Mapping[str, Pipeline]
     models: Mapping[str, Model]
-    identities: Mapping[str, str]
+    identities: Mapping[Kind, Mapping[str, str]]
 
 
 def load_bench(request: Request, frozen: Frozen, host: Host) -> Bench:
@@ -57,9 +57,9 @@ def load_bench(request: Request, frozen: Frozen, host: Host) -> Bench:
             )
         arms[arm.name] = pipeline.under(arm.name, target=entry["model"])
         models[entry["model"]] = pipeline.model
-    identities = {name: entries[name]["pipeline"] for name in arms}
-    identities |= {name: model_digest(model) for name, model in models.items()}
-    return Bench(arms=arms, models=models, identities=identities)
+    of_arms = {name: entries[name]["pipeline"] for name in arms}
+    of_models = {name: model_digest(model) for name, model in models.items()}
+    return Bench(arms=arms, models=models, identities={"question": of_arms, "score": of_models})
 
 
 def _once(opener: Opener) -> Opener:
@@ -138,5 +138,5 @@ def _record(asked: _Asked, result: Any, *, planned: Planned, bench: Bench, addre
         made = question_record(asked.item, answer, asked.case, **more)
     else:
         made = score_record(asked.item, result, **more)
-    subject = {"subject": asked.subject, "identity": bench.identities[asked.subject]}
+    subject = {"subject": asked.subject, "identity": bench.identities[asked.item.kind][asked.subject]}
     return {"benchmark": planned.entry["name"], **subject, **made}

@@ -105,6 +105,14 @@ def with_guards(found: Any, guards: Any) -> Any:
     return replace(found, table=msgspec.structs.replace(found.table, guards=guards))
 
 
+def test_an_arm_may_be_called_like_a_model(tmp_path: Path) -> None:
+    audit, _ = audited(request(arm("model", model="oracle"), limit=2), tmp_path)
+    identities = {row["benchmark"]: row["identity"] for row in records(audit.bundle.root)}
+    plan = audit.frozen.plan
+    assert identities["basics-questions"] == plan["arms"][0]["pipeline"]
+    assert identities["basics-choices"] == plan["models"][0]["digest"]
+
+
 # --- cut short and gone on with ----------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
         frozen = frozen_of(request, host)
         if own["dry_run"]:
             return show_plan(frozen, as_json=own["as_json"])
-        begun = _begun(request, frozen, own["out"], own["name"])
+        begun = _begun(request, frozen, place, out=own["out"], name=own["name"])
     seal = _run(begun, host, place)
     return 0 if seal is None else show_seal(begun.bundle.root, seal, as_json=own["as_json"])
 
@@ -130,12 +130,15 @@ def frozen_of(request: Request, host: Host) -> Frozen:
     return frozen
 
 
-def _begun(request: Request, frozen: Frozen, out: Path, name: str | None) -> Audit:
+def _begun(request: Request, frozen: Frozen, place: Rank, *, out: Path, name: str | None) -> Audit:
     from orca_guard.audit import begin  # noqa: PLC0415  # as above
     from orca_guard.cli.show import note  # noqa: PLC0415
     from orca_guard.journal.bundle import RunStore  # noqa: PLC0415
 
-    begun = begin(request, frozen, store=RunStore(out), name=name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    if place.world > 1 and not name:
+        raise click.UsageError(f"{place.world} processes work on one run: give it a name by --run")
+    name = name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    begun = begin(request, frozen, store=RunStore(out), name=name, place=place)
     note(f"plan {frozen.digest}")
     return begun
 

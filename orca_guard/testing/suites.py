@@ -14,7 +14,7 @@ from orca_guard.contracts import Benchmark, Scorer, Strategy, TextGuard
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Metric, item_json, item_of
+from orca_guard.items import Disposition, Item, Kind, Metric, item_json, item_of
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
@@ -104,9 +104,7 @@ def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
     assert len({item.id for item in items}) == len(items), "each with an id of its own"
     assert {item.kind for item in items} == {benchmark.kind}, "all of one kind"
     assert all(item_of(item_json(item)) == item for item in items), "and each survives being written down"
-    assert all(set(metric.by) <= item.groups.keys() for metric in benchmark.metrics for item in items), (
-        "grouped"
-    )
+    assert all(set(metric.by) <= item.groups.keys() for metric in benchmark.metrics for item in items), "grouped"
     for name, model in known_models(items).items():
         scores = _scores_of(benchmark, items, model)
         if benchmark.kind == "score":
@@ -120,7 +118,11 @@ def _scores_of(benchmark: Benchmark, items: Sequence[Item], model: KnownModel) -
     entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
     metrics = tuple(benchmark.metrics)
     pipeline = replace(pipeline_of(), model=model, target="model")
-    bench = Bench(arms={"plain": pipeline}, models={"model": model}, identities={"plain": "", "model": ""})
+    bench = Bench(
+        arms={"plain": pipeline},
+        models={"model": model},
+        identities={"question": {"plain": ""}, "score": {"model": ""}},
+    )
     planned = Planned(entry=entry, metrics=metrics, items=tuple(items))
     return [record["scores"][metrics[0].name] for record in unit_records(planned, items, bench, address=digest_text)]
 
