@@ -14,7 +14,7 @@ from orca_guard.contracts import Benchmark, Scorer, Strategy, TextGuard
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Kind, Metric, item_json, item_of
+from orca_guard.items import Disposition, Item, Metric, item_json, item_of
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
