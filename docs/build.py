@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
@@ -20,7 +20,7 @@ from typing import Any, get_args
 import click
 
 import orca_guard_nano
-from orca_guard import configuration, contracts, errors, hookspecs
+from orca_guard import configuration, contracts, errors, gates, hookspecs, plan
 from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
@@ -35,6 +35,7 @@ def pages() -> dict[Path, str]:
     texts = {
         "command-line.md": command_line(),
         "pipeline-file.md": pipeline_file(),
+        "audit-file.md": audit_file(),
         "hooks.md": hooks(),
         "contracts.md": protocols(),
         "errors.md": exit_codes(),
@@ -80,12 +81,21 @@ def pipeline_file() -> str:
         configuration.DecodingTable,
         configuration.LimitsTable,
     )
-    sections = ["# The pipeline file\n", f"The default:\n\n```toml\n{default}```\n"]
+    return "\n".join(["# The pipeline file\n", f"The default:\n\n```toml\n{default}```\n", *_tables(tables)])
+
+
+def audit_file() -> str:
+    """Every table and key of an audit file."""
+    tables = (plan.AuditTable, plan.BenchmarkTable, plan.ArmTable)
+    gate = f"## Gate\n\n`[[gates]]`. {_prose(gates.Gate)}\n"
+    return "\n".join(["# The audit file\n", *_tables(tables), gate])
+
+
+def _tables(tables: Iterable[type]) -> Iterator[str]:
     for table in tables:
-        sections.append(f"## {table.__name__.removesuffix('Table')}\n\n{_prose(table)}\n")
-        sections.append("| key | type | default |\n|---|---|---|")
-        sections.append("\n".join(_keys(table)) + "\n")
-    return "\n".join(sections)
+        yield f"## {table.__name__.removesuffix('Table')}\n\n{_prose(table)}\n"
+        yield "| key | type | default |\n|---|---|---|"
+        yield "\n".join(_keys(table)) + "\n"
 
 
 def _keys(table: type) -> Iterator[str]:
