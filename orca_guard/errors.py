@@ -13,6 +13,7 @@
     | + GuardFailed            3     a guard could not judge
     | + DataAbsent             3     data that a benchmark needs is not here
     | + BudgetExhausted        3     the deadline or the token budget ran out
+    | + NotAttested            3     no sealed audit that passed vouches for the pipeline
 
 Anything else that reaches the top is a bug: exit code 4, with its traceback.
 """
@@ -125,6 +126,14 @@ class DataAbsent(NotReady):
 
 class BudgetExhausted(NotReady):
     """The deadline or the token budget over all passes ran out."""
+
+
+class NotAttested(NotReady):
+    """No sealed audit that passed vouches for the pipeline; `difference` says what is in the way."""
+
+    def __init__(self, message: str, difference: Iterable[str] = ()) -> None:
+        self.difference = tuple(difference)
+        super().__init__("\n".join((message, *(f"  {line}" for line in self.difference))))
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

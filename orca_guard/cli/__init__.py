@@ -13,7 +13,15 @@ import click
 
 from orca_guard.errors import ExitCode, OrcaGuardError, suggest
 
-BUILT_IN = {"audit": "audit", "forms": "forms", "plan": "plan", "plugins": "plugins", "run": "run", "runs": "runs"}
+BUILT_IN = {
+    "audit": "audit",
+    "forms": "forms",
+    "plan": "plan",
+    "plugins": "plugins",
+    "rescore": "rescore",
+    "run": "run",
+    "runs": "runs",
+}
 """Command → the module here that has it, imported when it is asked for."""
 
 
