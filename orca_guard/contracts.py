@@ -13,6 +13,7 @@ from orca_guard.types import (
     Attempt,
     Exhibit,
     Failure,
+    Finding,
     Partial,
     Question,
     Replies,
@@ -96,6 +97,15 @@ class Described(Model, Protocol):
         Raises:
             OrcaGuardError: what answering the request would raise before any token is computed.
         """
+        ...
+
+
+@runtime_checkable
+class Examinable(Protocol):
+    """A model that can be asked whether it is sound; one that cannot is examined from outside alone."""
+
+    def examine(self) -> Iterable[Finding]:
+        """What only its own plugin can tell: tokens, template, weights. It raises nothing that it can say instead."""
         ...
 
 

@@ -462,3 +462,33 @@ class RunFinished:
     pipeline: str
     actions: Mapping[str, int]
     interrupted: bool
+
+
+# --- what an examination finds -----------------------------------------------------------------
+
+
+class Health(StrEnum):
+    """Whether something that was examined can be relied on."""
+
+    WELL = "well"
+    ILL = "ill"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What was found of one thing that was examined.
+
+    Attributes:
+        name: of what was looked at, in a few words.
+        health: well, ill, or not applicable here.
+        detail: what was seen.
+        advice: what to do next; empty where nothing is to be done.
+        about: which plugin, model or benchmark; whoever asked for the examination fills it in.
+    """
+
+    name: str
+    health: Health
+    detail: str = ""
+    advice: str = ""
+    about: str = ""

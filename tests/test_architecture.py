@@ -50,6 +50,7 @@ ORDER = (
     ("freezing",),
     ("bench",),
     ("testing",),
+    ("doctor",),
     ("sealing",),
     ("audit",),
     ("verify",),

@@ -15,12 +15,14 @@ from orca_guard.errors import ExitCode, OrcaGuardError, suggest
 
 BUILT_IN = {
     "audit": "audit",
+    "doctor": "doctor",
     "forms": "forms",
     "plan": "plan",
     "plugins": "plugins",
     "rescore": "rescore",
     "run": "run",
     "runs": "runs",
+    "verify": "verify",
 }
 """Command → the module here that has it, imported when it is asked for."""
 

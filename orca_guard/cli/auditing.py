@@ -112,6 +112,8 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
     from orca_guard.identity import digest_of  # noqa: PLC0415  # not needed for a plan
 
     ruling = Ruling(seal["verdict"])
+    if seal["finished"] < seal["started"]:
+        note(f"the clock went back: started {seal['started']}, finished {seal['finished']}", style="yellow")
     if as_json:
         click.echo(json.dumps({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]

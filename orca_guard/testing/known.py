@@ -97,7 +97,7 @@ def known_models(items: Iterable[Item]) -> dict[str, KnownModel]:
     right = {(i.request.context, i.request.continuations): i.gold for i in items if i.request}
 
     def oracle(request: Score) -> list[float]:
-        gold = right[request.context, request.continuations]
+        gold = right.get((request.context, request.continuations), ())
         return [0.0 if str(n) in gold else -10.0 for n in range(len(request.continuations))]
 
     models = (

@@ -9,8 +9,9 @@ from typing import Any
 
 from orca_guard.contracts import Reported
 from orca_guard.errors import ModelFailed, OrcaGuardError
-from orca_guard.types import Classify, Embed, Failure, Generate, Partial, Reply, Request, Score
+from orca_guard.types import Classify, Embed, Failure, Finding, Generate, Partial, Reply, Request, Score
 from orca_guard_hf.classify import Classifiers
+from orca_guard_hf.examination import examine
 from orca_guard_hf.generation import Limits, generate
 from orca_guard_hf.generation import fitted as fitted_generation
 from orca_guard_hf.network import Network
@@ -101,6 +102,10 @@ class HFModel(DescribedModel):
                     break
             if batch:
                 yield from self._generate(batch)
+
+    def examine(self) -> Iterable[Finding]:
+        """Tokens, template and weights, looked over."""
+        return examine(self.prompter, self.network)
 
     def _generate(self, batch: Sequence[Generate]) -> Iterator[Reported]:
         waiting = list(batch)

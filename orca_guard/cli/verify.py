@@ -1,0 +1,73 @@
+"""`orca-guard verify`: check a run from its folder alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orca_guard.cli.run import PATH
+
+if TYPE_CHECKING:
+    from orca_guard.verify import Report
+
+STYLES = {"proven": "green", "asserted": "yellow", "fault": "bold red", "skipped": "dim"}
+
+
+@click.command(
+    epilog="""\b
+    Examples:
+      orca-guard verify runs/20260102-030405
+      orca-guard verify runs/release-2 --anchor sha256:07b246be30dd06e0165a…
+      orca-guard verify runs/release-2 --data packs --json
+
+    \b
+    Exit codes: 0 nothing contradicts the run, 1 a fault was found, 2 no run or not readable,
+    3 nothing contradicts it, but it is not sealed."""
+)
+@click.argument("folder", type=PATH, metavar="RUN")
+@click.option("--anchor", default="", metavar="DIGEST", help="The plan's digest as it was registered beforehand.")
+@click.option("--data", type=PATH, metavar="PATH", help="A pack, or a folder of them, to hold the items against.")
+@click.option("--public-key", "public", type=PATH, metavar="FILE", help="The key the seal must be signed with: PEM.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verify(folder: Path, anchor: str, data: Path | None, public: Path | None, *, as_json: bool) -> int:
+    """Check a run from its folder alone: chain, seal, completeness, and every figure computed again.
+
+    Needs no model and no plugin, and says of each thing whether it is proven here or rests on somebody's word.
+    """
+    from orca_guard.verify import verify as check  # noqa: PLC0415  # not needed for help
+
+    report = check(folder, anchor=anchor, data=data, public=public)
+    if as_json:
+        checks = [asdict(one) for one in report.checks]
+        told = {"run": str(folder), "plan": report.plan, "sealed": report.sealed, "faulty": report.faulty}
+        click.echo(json.dumps(told | {"checks": checks}, indent=2))
+    else:
+        _show(report)
+    return report.exit_code
+
+
+def _show(report: Report) -> None:
+    from rich.table import Table  # noqa: PLC0415  # as above
+
+    from orca_guard.cli.show import console, safe  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("check", "status", "what"):
+        table.add_column(column, overflow="fold", no_wrap=column != "what")
+    for check in report.checks:
+        table.add_row(check.name, f"[{STYLES[check.status]}]{check.status}[/]", safe(check.what))
+    console().print(table)
+    console().print(_summary(report), soft_wrap=True)
+
+
+def _summary(report: Report) -> str:
+    if report.faulty:
+        faults = sum(check.count for check in report.checks)
+        return f"[bold red]faulty[/]: {faults} {'thing is' if faults == 1 else 'things are'} not as they should be"
+    if not report.sealed:
+        return "[yellow]not sealed[/]: nothing contradicts what is here, and the run does not say that it is complete"
+    return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}"

@@ -1,0 +1,253 @@
+"""A verifier of bundles, written from docs/bundle.md with the standard library alone; it shares no code with ours.
+
+Answers it does not read anew, for those rules are no part of that page: of a question's score it checks what the
+disposition makes of it, and that all metrics agree. It says nothing, or ends with 1 and what is wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+Z = 1.959963984540054
+
+
+def number(value: float) -> str:
+    """As ECMAScript prints it."""
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    sign, digits, exponent = re.findall(r"(-?)([\d.]+)(?:e(.+))?", repr(value))[0]
+    whole, _, part = digits.partition(".")
+    point = len(whole) + int(exponent or 0) - (len(whole + part) - len((whole + part).lstrip("0")))
+    figures = (whole + part).strip("0")
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{figures}"
+    if 0 < point <= 21:
+        return f"{sign}{figures[:point]}.{figures[point:]}"
+    return f"{sign}{figures[0]}{'.' * (len(figures) > 1)}{figures[1:]}e{point - 1:+d}"
+
+
+def canonical(value: Any) -> str:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join(f"{canonical(key)}:{canonical(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    plain = isinstance(value, bool) or not isinstance(value, int | float)
+    return json.dumps(value, ensure_ascii=False) if plain else number(value)
+
+
+def subjects(plan: Json, entry: Json) -> list[Json]:
+    return list(plan["arms" if entry["kind"] == "question" else "models"])
+
+
+def digest(data: Any) -> str:
+    data = data if isinstance(data, bytes) else canonical(data).encode()
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def lines(path: Path) -> Iterator[tuple[bytes, Json]]:
+    *whole, rest = path.read_bytes().split(b"\n")
+    assert not rest, f"{path.name} ends within a line"
+    for raw in whole:
+        fields = json.loads(raw)
+        assert canonical(fields).encode() == raw, f"{path.name}: not canonical"
+        yield raw, fields
+
+
+def student(f: int) -> float:
+    if f <= 2:
+        return math.tan(0.475 * math.pi) if f == 1 else 0.95 / math.sqrt(2 * 0.975 * 0.025)
+    a = (Z**3 + Z) / 4
+    b = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
+    c = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384
+    d = (79 * Z**9 + 776 * Z**7 + 1482 * Z**5 - 1920 * Z**3 - 945 * Z) / 92160
+    return Z + a / f + b / f**2 + c / f**3 + d / f**4
+
+
+def interval(pairs: list[tuple[float, str]]) -> tuple[float, float, int]:
+    n, groups = len(pairs), defaultdict[Any, list[float]](list)
+    if not n:
+        return 0.0, 1.0, 0
+    for place, (score, cluster) in enumerate(pairs):
+        groups[cluster or place].append(score)
+    p = math.fsum(score for score, _ in pairs) / n
+    r = [math.fsum(group) - len(group) * p for group in groups.values()]
+    m: float = len(groups)
+    if any(abs(x) >= 1e-9 for x in r):
+        v = m / (m - 1) * math.fsum(x * x for x in r) / n**2
+        m = min(n, max(1, p * (1 - p) / v * n / (n - 1) * (student(n - 1) / student(len(groups) - 1)) ** 2))
+    half, scale = Z * math.sqrt(p * (1 - p) / m + (Z / (2 * m)) ** 2), 1 + Z * Z / m
+    low, high = ((p + Z * Z / (2 * m) + x) / scale for x in (-half, half))
+    return max(0.0, min(p, low)), min(1.0, max(p, high)), len(groups)
+
+
+def figure(rows: list[tuple[float | None, str, str]]) -> Json:
+    known = [(score, cluster) for score, cluster, _ in rows if score is not None]
+    return {
+        "value": math.fsum(score for score, _ in known) / len(known) if known else None,
+        "low": interval([(score or 0.0, cluster) for score, cluster, _ in rows])[0],
+        "high": interval([(1.0 if score is None else score, cluster) for score, cluster, _ in rows])[1],
+        "n": len(known),
+        "clusters": interval(known)[2],
+        "unscored": len(rows) - len(known),
+        "counts": dict(Counter(disposition for *_, disposition in rows)),
+    }
+
+
+def figures(plan: Json, items: list[Json], records: dict[Any, Json]) -> Iterator[Json]:
+    for entry, subject in ((b, s) for b in plan["benchmarks"] for s in subjects(plan, b)):
+        own = [(i, records[entry["name"], i["id"], subject["name"]]) for i in items if i["benchmark"] == entry["name"]]
+        for metric in entry["metrics"]:
+            which = {"benchmark": entry["name"], "subject": subject["name"], "metric": metric["name"]}
+            groups = {(k, i["groups"][k]) for k in metric["by"] for i, _ in own if k in i["groups"]}
+            for key, value in [("", ""), *sorted(groups, key=lambda group: (metric["by"].index(group[0]), group[1]))]:
+                found = [(i, r) for i, r in own if not key or i["groups"].get(key) == value]
+                rows = [(r["scores"][metric["name"]], i["cluster"], r["disposition"]) for i, r in found]
+                yield which | {"group": f"{key}={value}" if key else ""} | figure(rows)
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    numbers = isinstance(a, int | float) and isinstance(b, int | float)
+    return abs(a - b) <= 1e-9 if numbers else bool(a == b)
+
+
+def disposition(record: Json) -> str:
+    action, outcome, verdicts = record["action"], record["outcome"], record["verdicts"]
+    led = [v.get("on_error", "block") if v["action"] == "error" else v["action"] for v in verdicts]
+    broken = any(v["action"] == "error" and effect != "allow" for v, effect in zip(verdicts, led, strict=True))
+    first = {effect for v, effect in zip(verdicts, led, strict=True) if v["stage"] == "input"}
+    shown = action in {"allow", "redact"}
+    assert shown == (record["answer"] is not None), "an answer where there is none, or none where there is one"
+    assert (record["value"] is None) == (outcome != "extracted"), "a value that was not extracted"
+    assert action != "block" or "block" in led, "blocked by nobody"
+    assert not shown or first <= {"allow", "redact"}, "an answer to what was stopped"
+    if action in {"error", "revise"} or broken:
+        return "error"
+    withheld = "blocked" if action == "block" else "empty" if outcome == "empty" else "abstained"
+    return withheld if not shown else "answered" if outcome == "extracted" else str(outcome)
+
+
+def rated(rows: list[Any], item: Json, rule: str) -> float | None:
+    texts = item["request"]["continuations"]
+    right = {n for n in range(len(texts)) if str(n) in item["gold"]}
+    if len(rows) != len(texts) or not right or any(row[0] is None for row in rows):
+        return None
+    if rule == "greedy":
+        return float(any(rows[n][2] for n in right))
+    per = {"likelihood": [1 for _ in rows], "likelihood-per-token": [row[1] for row in rows]}
+    per["likelihood-per-character"] = [max(1, len(text.strip())) for text in texts]
+    values = [row[0] / by for row, by in zip(rows, per[rule], strict=True)]
+    best = [n for n, value in enumerate(values) if value == max(values)]
+    return sum(n in right for n in best) / len(best)
+
+
+def check_record(record: Json, entry: Json, line: Json, texts: dict[str, str]) -> None:
+    rows, item, score = record["likelihoods"], None, next(iter(record["scores"].values()))
+    if record["question"] in texts:
+        item = json.loads(texts[record["question"]])
+        assert digest(texts[record["question"]].encode()) == record["digest"], "the item's text is not the plan's"
+        assert all(item[key] == line[key] for key in ("id", "cluster", "groups")), "the item is not that of its line"
+    if entry["kind"] == "question":
+        wanted = disposition(record)
+    else:
+        score = None if rows is None else rated(rows, item, entry["scoring"]) if item else score
+        wanted = "error" if score is None else "answered"
+    assert record["disposition"] == wanted, f"it is {record['disposition']} and should be {wanted}"
+    scores = {m["name"]: score if wanted == "answered" else m["credit"].get(wanted) for m in entry["metrics"]}
+    assert record["scores"] == scores, f"its scores are {record['scores']} and should be {scores}"
+    first, full = scores[entry["metrics"][0]["name"]], 0 if entry["metrics"][0]["lower_is_better"] else 1
+    mark = "unscored" if first is None else "pass" if first == full else "fail"
+    assert record["mark"] == mark, f"it is marked {record['mark']} and should be {mark}"
+
+
+def shard(path: Path, plan: str) -> tuple[Json, list[Json], Json]:
+    prev, found = plan, list(lines(path))
+    for n, (raw, fields) in enumerate(found):
+        good = (fields["n"], fields["prev"], fields["kind"] == "open") == (n, prev, n == 0)
+        assert good, f"{path.name}, line {n + 1}: the chain is broken"
+        prev = digest(raw)
+    opened, *rest = (fields for _, fields in found)
+    assert opened["plan"] == plan, "it is of another plan"
+    sealed = {"rank": opened["rank"], "file": path.name, "lines": len(found), "head": prev}
+    return opened, [fields for fields in rest if fields["kind"] == "item"], sealed
+
+
+def check_gates(plan: Json, found: list[Json], seal: Json) -> None:
+    known = {tuple(f[k] for k in ("benchmark", "subject", "metric", "group")): f for f in found}
+    ran, rows, rulings = {b["name"]: subjects(plan, b) for b in plan["benchmarks"]}, list(seal["gates"]), []
+    for gate in plan["gates"]:
+        one = gate["subject"] or gate["benchmark"] not in ran
+        for subject in [gate["subject"]] if one else [s["name"] for s in ran[gate["benchmark"]]]:
+            key = (gate["benchmark"], subject, gate["metric"], gate["group"])
+            f: Json = {name: known[key][name] if key in known else None for name in ("value", "low", "high")}
+            sign, limit = (1, gate["at_least"]) if gate["at_most"] is None else (-1, gate["at_most"])
+            missed = f["value"] is not None and sign * f["value"] < sign * limit
+            holds = f["value"] is not None and sign * f["low" if sign > 0 else "high"] >= sign * limit
+            rulings.append("pass" if holds else "fail" if missed else "inconclusive")
+            row = gate | f | {"subject": subject, "ruling": rulings[-1], "reason": rows[0]["reason"]}
+            assert same(row, rows.pop(0)), f"the seal does not say {row}"
+    doubt = "inconclusive" in rulings or plan["absent"]
+    verdict = "fail" if "fail" in rulings else "inconclusive" if doubt else "pass" if rulings else "none"
+    assert (rows, seal["verdict"]) == ([], verdict), f"the verdict is {seal['verdict']} and should be {verdict}"
+
+
+def verify(run: Path) -> None:
+    [(raw, plan)], [(_, seal)] = lines(run / "plan.json"), lines(run / "seal.json")
+    models = {model["name"]: model["identity"] for model in plan["models"]}
+    assert plan["format"] == seal["format"] == 1, "another format"
+    named = [(row["identity"], row.get("pipeline") or row["digest"]) for row in plan["arms"] + plan["models"]]
+    assert all(digest(identity) == wanted for identity, wanted in named), "an arm or model is another"
+    assert all(a["identity"]["model"] == models[a["model"]] for a in plan["arms"]), "an arm is of another model"
+    assert digest((run / "items.jsonl").read_bytes()) == plan["items"]["digest"], "the items are not the plan's"
+    items, unit = [fields for _, fields in lines(run / "items.jsonl")], -1
+    texts: dict[str, str] = {}
+    planned: dict[Any, tuple[Any, ...]] = {}
+    for _, row in (line for path in run.glob("texts-*.jsonl") for line in lines(path)):
+        salt = bytes.fromhex(row["salt"])
+        assert (len(salt), digest(salt + row["text"].encode())) == (16, row["digest"]), "a text was changed"
+        texts[row["digest"]] = row["text"]
+    for entry in plan["benchmarks"]:
+        for place, item in enumerate(i for i in items if i["benchmark"] == entry["name"]):
+            unit += place % plan["unit"] == 0
+            for subject in subjects(plan, entry):
+                identity = subject.get("pipeline") or subject["digest"]
+                planned[entry["name"], item["id"], subject["name"]] = (len(planned), unit, item, identity, entry)
+    shards, records = [shard(path, digest(raw)) for path in sorted(run.glob("journal-*.jsonl"))], {}
+    for opened, found, _ in shards:
+        places = []
+        for record in found:
+            key = (record["benchmark"], record["item"], record["subject"])
+            place, unit, item, identity, entry = planned[key]
+            assert (record["unit"], record["digest"], record["identity"]) == (unit, item["digest"], identity), key
+            assert (key in records, unit % opened["world"]) == (False, opened["rank"]), f"{key} does not belong here"
+            check_record(record, entry, item, texts)
+            places.append(place)
+            records[key] = record
+        assert places == sorted(places), "records are out of order"
+    assert records.keys() == planned.keys(), f"{len(planned.keys() - records.keys())} records are missing"
+    assert len(records) == plan["records"] == seal["records"], "another number of records"
+    assert sorted((s[2] for s in shards), key=lambda row: row["rank"]) == seal["shards"], "other shards are sealed"
+    assert all(opened["world"] == len(shards) for opened, *_ in shards), "a shard is missing"
+    wanted = (digest(raw), "complete", min(s[0]["started"] for s in shards), len(seal["earlier"]) + 1)
+    assert (seal["plan"], seal["status"], seal["started"], seal["attempt"]) == wanted, "the seal is of another run"
+    bare = ({k: v for k, v in r.items() if k not in {"n", "prev", "seconds"}} for r in records.values())
+    each = sorted(hashlib.sha256(canonical(record).encode()).digest() for record in bare)
+    assert seal["results"] == digest(b"".join(each)), "the results are others"
+    computed = list(figures(plan, items, records))
+    assert all(same(a, b) for a, b in zip(computed, seal["figures"], strict=True)), "a figure is another"
+    check_gates(plan, computed, seal)
+
+
+if __name__ == "__main__":
+    verify(Path(sys.argv[1]))

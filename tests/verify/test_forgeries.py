@@ -1,0 +1,48 @@
+"""Every structured forgery is found by what docs/bundle.md says, or found by nothing, as it says there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orca_guard.verify import Report, Status, verify
+from tests.verify.forging import FORGERIES, Forger, Forgery
+
+DOCS = Path(__file__).parents[2] / "docs" / "bundle.md"
+
+
+def faulty(report: Report) -> set[str]:
+    return {check.name for check in report.checks if check.status is Status.FAULT}
+
+
+def forge(forgery: Forgery, made: Callable[[int], Path], folder: Path) -> Path:
+    world = 2 if "shard" in forgery.name else 1
+    run = Path(shutil.copytree(made(world), folder))
+    forgery.do(Forger(run))
+    return run
+
+
+@pytest.mark.parametrize("forgery", [pytest.param(f, id=f.name) for f in FORGERIES])
+def test_a_forgery_is_found(forgery: Forgery, made: Callable[[int], Path], tmp_path: Path) -> None:
+    run = forge(forgery, made, tmp_path / "run")
+    found = faulty(verify(run))
+    if forgery.found in {"nothing", "anchor"}:
+        assert not found
+    else:
+        assert forgery.found in found, found
+    if forgery.found == "anchor":
+        registered = verify(made(1)).plan
+        assert faulty(verify(run, anchor=registered)) == {"anchor"}
+
+
+def test_the_documentation_lists_them_all() -> None:
+    text = DOCS.read_text("utf-8")
+    missing = [f.name for f in FORGERIES if f"| {f.name} | {f.found} |" not in text]
+    assert not missing
+
+
+def test_names_are_different() -> None:
+    assert len({f.name for f in FORGERIES}) == len(FORGERIES)
