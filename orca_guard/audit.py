@@ -16,7 +16,7 @@ from orca_guard.freezing import Frozen, Step, freeze
 from orca_guard.host import Host
 from orca_guard.identity import canonical, differences, digest_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
-from orca_guard.journal.disk import is_locked, write_whole
+from orca_guard.journal.disk import is_locked, write_whole, writing
 from orca_guard.journal.reading import ShardReader
 from orca_guard.journal.shard import Shard
 from orca_guard.journal.texts import Texts
@@ -90,11 +90,19 @@ def begin(request: Request, frozen: Frozen, *, store: RunStore, name: str, place
     if place.rank:
         _join(bundle, frozen)
         return Audit(request=request, frozen=frozen, store=store, bundle=bundle)
-    if bundle.root.exists() and any(bundle.root.iterdir()):
+    if bundle.plan.exists() or _foreign(bundle.root):
         raise BadInput(f"{bundle.root} is there already; go on with it by --resume {bundle.root}, or name another")
-    bundle.begin(frozen.plan, frozen.items)
+    with writing(bundle.root):
+        bundle.root.mkdir(parents=True, exist_ok=True)
     write_whole(bundle.root / REQUEST, request_json(request))
+    bundle.begin(frozen.plan, frozen.items)  # the plan comes last: with it there is all that a resumed run needs
     return Audit(request=request, frozen=frozen, store=store, bundle=bundle)
+
+
+def _foreign(root: Path) -> bool:
+    """Whether there is more in a folder than beginning leaves when it is killed."""
+    names = {path.name for path in root.iterdir()} if root.exists() else set()
+    return any(name not in {REQUEST, "items.jsonl"} and not name.startswith(".") for name in names)
 
 
 def _join(bundle: Bundle, frozen: Frozen) -> None:
@@ -130,14 +138,24 @@ def resume(folder: Path, host: Host, *, step: Step) -> Audit:
     return Audit(request=request, frozen=frozen, store=RunStore(folder.parent), bundle=bundle)
 
 
-def run(audit: Audit, host: Host, *, place: Rank, told: Told) -> None:
+def run(
+    audit: Audit, host: Host, *, place: Rank, told: Told, examined: Callable[[Bench], None] = lambda _bench: None
+) -> None:
     """Load what the plan names and record every unit of this process that is not recorded yet.
+
+    Args:
+        audit: begun, or gone on with.
+        host: where its names are looked up.
+        place: which process this is.
+        told: of every unit.
+        examined: is shown what was loaded before anything is asked; what it raises ends the run.
 
     Raises:
         ConfigurationChanged: what was loaded is not what was planned.
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
     bench = load_bench(audit.request, audit.frozen, host)
+    examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
     sizes = schedule.sizes(rank=place.rank, world=place.world)
     bundle = audit.bundle

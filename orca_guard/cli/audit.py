@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import click
 
 from orca_guard.cli import host_of
 from orca_guard.cli.run import PATH, pipeline_options
-from orca_guard.errors import BadInput
+from orca_guard.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
     from orca_guard.audit import Audit, Rank
+    from orca_guard.bench import Bench
     from orca_guard.freezing import Frozen
     from orca_guard.host import Host
     from orca_guard.plan import Request
@@ -52,6 +54,8 @@ def audit_options(command: Any) -> Any:
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, metavar="DIR", help="Folder of runs.")
 @click.option("--run", "name", metavar="NAME", help="Of this run's folder; date and time if not given.")
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with a run that was interrupted.")
+@click.option("--sign", type=PATH, metavar="KEYFILE", help="Sign the seal with this Ed25519 key.")
+@click.option("--no-doctor", is_flag=True, help="Do not look plugins, model and benchmarks over beforehand.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -59,9 +63,12 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     """Measure the pipeline that `run` serves, and leave a folder that `verify` can check."""
     from orca_guard import audit as audits  # noqa: PLC0415  # not before the options are known to be good
     from orca_guard.cli.auditing import show_plan, show_seal  # noqa: PLC0415
+    from orca_guard.journal.signature import read_key, sign  # noqa: PLC0415
 
     host, place = host_of(ctx), audits.Rank.here()
-    own = {key: options.pop(key) for key in ("out", "name", "resume", "dry_run", "as_json")}
+    own = {key: options.pop(key) for key in ("out", "name", "resume", "sign", "no_doctor", "dry_run", "as_json")}
+    if own["sign"]:
+        read_key(own["sign"])
     if own["resume"]:
         begun = _resumed(own["resume"], options, host)
     else:
@@ -70,8 +77,12 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
         if own["dry_run"]:
             return show_plan(frozen, as_json=own["as_json"])
         begun = _begun(request, frozen, place, out=own["out"], name=own["name"])
-    seal = _run(begun, host, place)
-    return 0 if seal is None else show_seal(begun.bundle.root, seal, as_json=own["as_json"])
+    seal = _run(begun, host, place, doctor=not own["no_doctor"])
+    if seal is None:
+        return ExitCode.DONE
+    if own["sign"]:
+        sign(begun.bundle, own["sign"])
+    return show_seal(begun.bundle.root, seal, as_json=own["as_json"])
 
 
 def requested(options: dict[str, Any]) -> Request:
@@ -91,17 +102,17 @@ def requested(options: dict[str, Any]) -> Request:
     if file is None:
         if not suites:
             raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
-        table = overridden(table_of(options.pop("pipeline")), **_decoded(options))
+        table = overridden(table_of(options.pop("pipeline")), **decoded(options))
         return plan.of_flags(table, suites=suites, limit=limit, **settings)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
     if decided:
         named = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in decided)
         raise click.UsageError(f"{file} decides what {named} would say; change it there")
-    return plan.changed(plan.read(file), limit=limit, model=_decoded(given), **settings)
+    return plan.changed(plan.read(file), limit=limit, model=decoded(given), **settings)
 
 
-def _decoded(options: dict[str, Any]) -> dict[str, Any]:
+def decoded(options: dict[str, Any]) -> dict[str, Any]:
     """The options with JSON where one of them holds it."""
     decoded = dict(options)
     for key in ("device_map", "max_memory"):
@@ -153,15 +164,29 @@ def _resumed(folder: Path, options: dict[str, Any], host: Host) -> Audit:
         return resume(folder, host, step=step)
 
 
-def _run(begun: Audit, host: Host, place: Rank) -> dict[str, Any] | None:
+def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool) -> dict[str, Any] | None:
     from orca_guard.audit import close, run  # noqa: PLC0415  # as above
     from orca_guard.cli.auditing import running  # noqa: PLC0415
     from orca_guard.cli.show import note  # noqa: PLC0415
 
     try:
         with running(begun.frozen.plan) as told:
-            run(begun, host, place=place, told=told)
+            run(begun, host, place=place, told=told, examined=partial(_examined, begun, host) if doctor else _nothing)
         return close(begun, place=place)
     except KeyboardInterrupt:
         note(f"what is recorded is safe; go on with: orca-guard audit --resume {begun.bundle.root}", style="yellow")
         raise
+
+
+def _examined(begun: Audit, host: Host, bench: Bench) -> None:
+    """A few items of each benchmark, and whoever answers them, looked over before the rest is asked."""
+    from orca_guard.cli.doctor import require  # noqa: PLC0415  # as above
+    from orca_guard.doctor import examine  # noqa: PLC0415
+
+    benchmarks = begun.frozen.benchmarks
+    names = {*bench.models, *(planned.entry["name"] for planned in benchmarks)}
+    require(examine(bench, benchmarks, host), names=names)
+
+
+def _nothing(_bench: Bench) -> None:
+    """Nothing is looked over."""
