@@ -24,6 +24,8 @@ import msgspec
 from orca_guard.errors import BadInput
 
 UNKNOWN = "unknown"
+FEWEST_QUESTIONS = 20
+"""Different questions that are worth asking every strategy: with fewer, one part of the split is likely too small."""
 _FORMAT = 1
 _SMOOTHING = 0.5
 _PRECISION = 0.95

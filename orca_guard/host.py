@@ -320,7 +320,7 @@ class Host:
             self._register(plugin, module)
         except _Unfit as unfit:
             plugin.fail(str(unfit))
-        except pluggy.PluginValidationError as error:
+        except (pluggy.PluginValidationError, ValueError) as error:  # a module under two names is a ValueError
             plugin.fail(str(error).replace("\n", " "))
 
     def _blocked(self, plugin: Plugin) -> str:

@@ -1,7 +1,6 @@
 """A verifier of bundles, written from docs/bundle.md with the standard library alone; it shares no code with ours.
 
-Answers it does not read anew, for those rules are no part of that page: of a question's score it checks what the
-disposition makes of it, and that all metrics agree. It says nothing, or ends with 1 and what is wrong.
+It does not read answers anew: those rules are no part of that page. It says nothing, or ends with 1 and what is wrong.
 """
 
 from __future__ import annotations
@@ -225,18 +224,16 @@ def verify(run: Path) -> None:
                 planned[entry["name"], item["id"], subject["name"]] = (len(planned), unit, item, identity, entry)
     shards, records = [shard(path, digest(raw)) for path in sorted(run.glob("journal-*.jsonl"))], {}
     for opened, found, _ in shards:
-        places = []
         for record in found:
             key = (record["benchmark"], record["item"], record["subject"])
-            place, unit, item, identity, entry = planned[key]
+            _, unit, item, identity, entry = planned[key]
             assert (record["unit"], record["digest"], record["identity"]) == (unit, item["digest"], identity), key
             assert (key in records, unit % opened["world"]) == (False, opened["rank"]), f"{key} does not belong here"
             check_record(record, entry, item, texts)
-            places.append(place)
             records[key] = record
+        places = [planned[r["benchmark"], r["item"], r["subject"]][0] for r in found]
         assert places == sorted(places), "records are out of order"
-    assert records.keys() == planned.keys(), f"{len(planned.keys() - records.keys())} records are missing"
-    assert len(records) == plan["records"] == seal["records"], "another number of records"
+    assert len(records) == len(planned) == plan["records"] == seal["records"], "another number of records"
     assert sorted((s[2] for s in shards), key=lambda row: row["rank"]) == seal["shards"], "other shards are sealed"
     assert all(opened["world"] == len(shards) for opened, *_ in shards), "a shard is missing"
     wanted = (digest(raw), "complete", min(s[0]["started"] for s in shards), len(seal["earlier"]) + 1)

@@ -142,6 +142,13 @@ def test_a_faulty_plugin_is_named_and_takes_nobody_down(fault: str) -> None:
     assert caught.value.exit_code == 3
 
 
+def test_a_module_under_two_names_fails_under_the_second() -> None:
+    module = plugin(strategies=lambda: [Plain(name="mole")])
+    made = host(a=module, b=module)
+    assert made.strategies.names() == ("mole",)
+    assert list(reasons(made)) == ["b"]
+
+
 def test_what_a_plugin_lacks_is_named() -> None:
     class Half:
         name = "half"

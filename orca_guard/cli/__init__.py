@@ -6,12 +6,20 @@ import logging
 import os
 import sys
 import traceback
+from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import shell_complete
 
+from orca_guard.cli.streams import Lines, ReaderGone, complain, stand_in
 from orca_guard.errors import ExitCode, OrcaGuardError, suggest
+
+PROGRAM = "orca-guard"
+COMPLETING = "_ORCA_GUARD_COMPLETE"
+"""Set by the shell that asks for completions."""
 
 BUILT_IN = {
     "audit": "audit",
@@ -96,42 +104,61 @@ def cli(no_plugin: tuple[str, ...], allow_plugins: Path | None, *, debug: bool) 
 
     Third-party plugins are left out altogether when ORCA_GUARD_NO_PLUGINS is set.
     """
-    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(name)s: %(message)s")
+    _log_to_stderr(debug=debug)
+
+
+def _log_to_stderr(*, debug: bool) -> None:
+    """Errors of every library, warnings of our own; with `debug` everything."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.ERROR,
+        handlers=[Lines(traced=logging.DEBUG if debug else logging.ERROR)],
+    )
+    logging.getLogger("orca_guard").setLevel(logging.DEBUG if debug else logging.WARNING)
 
 
 def main() -> None:
     """The one place where an exception becomes an exit code."""
+    stand_in()
     code = invoke(sys.argv[1:])
-    try:
+    with suppress(ReaderGone, OrcaGuardError):  # what went wrong before has been told, and has its code
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read us has gone: nothing is left to say, and nothing to complain about
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 
 def invoke(arguments: list[str]) -> int:  # noqa: PLR0911  # one return a kind of ending
     """Run a command line and return its exit code."""
     try:
-        code = cli.main(arguments, prog_name="orca-guard", standalone_mode=False)
+        code = _called(arguments)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        complain("interrupted")
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        complain(shown.getvalue().rstrip("\n"))
         return ExitCode.USAGE
     except OrcaGuardError as error:
-        click.echo(f"orca-guard: {error}", err=True)
+        complain(f"orca-guard: {error}")
         if "--debug" in arguments:
-            traceback.print_exc()
+            complain(traceback.format_exc())
         return error.exit_code
-    except BrokenPipeError:
+    except ReaderGone:
         return ExitCode.DONE
-    except SystemExit as end:  # click's shell completion, or a plugin's command, has had its say
+    except SystemExit as end:  # a plugin's command has had its say
         return end.code if isinstance(end.code, int) else ExitCode.DONE if end.code is None else ExitCode.USAGE
     except BaseException:  # noqa: BLE001  # a bug keeps its traceback, and its own exit code
-        traceback.print_exc()
-        click.echo("orca-guard: this is a bug in orca-guard or in a plugin; the traceback is above.", err=True)
+        complain(traceback.format_exc())
+        complain("orca-guard: this is a bug in orca-guard or in a plugin; the traceback is above.")
         return ExitCode.INTERNAL
-    return int(code or ExitCode.DONE)
+    return code
+
+
+def _called(arguments: list[str]) -> int:
+    """What `click.Command.main` does, but that one takes every broken pipe, a server's too, for exit code 1."""
+    if instruction := os.environ.get(COMPLETING):
+        return shell_complete(cli, {}, PROGRAM, COMPLETING, instruction)
+    with cli.make_context(PROGRAM, list(arguments)) as ctx:
+        return int(cli.invoke(ctx) or ExitCode.DONE)

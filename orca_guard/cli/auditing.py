@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from typing import Any
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from orca_guard.cli.show import console, note, safe, stderr
+from orca_guard.cli.streams import json_text, plain
 from orca_guard.errors import ExitCode
 from orca_guard.freezing import Frozen
 from orca_guard.gates import EXIT_CODES, Ruling
@@ -29,12 +30,12 @@ def _bar(*columns: Any) -> Progress:
 @contextmanager
 def measuring() -> Iterator[Callable[[str, int, int], None]]:
     """A bar a benchmark while its items are measured."""
-    with _bar(TextColumn("measuring {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
+    with _bar(TextColumn("measuring {task.description}", markup=False), BarColumn(), MofNCompleteColumn()) as bar:
         tasks: dict[str, Any] = {}
 
         def step(name: str, done: int, items: int) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(safe(name), total=items)
+                tasks[name] = bar.add_task(plain(name), total=items)
             bar.update(tasks[name], completed=done)
 
         yield step
@@ -44,13 +45,13 @@ def measuring() -> Iterator[Callable[[str, int, int], None]]:
 def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mapping[str, Any]]], None]]:
     """A bar over all records, with how fast they come and the scores so far."""
     columns = (
-        TextColumn("[bold]{task.description}"),
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[scores]}"),
+        TextColumn("{task.fields[scores]}", markup=False),
     )
     with _bar(*columns) as bar:
         task = bar.add_task("loading", total=plan["records"], speed="", scores="")
@@ -58,7 +59,7 @@ def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mappin
 
         def told(unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
             scores.add(records)
-            bar.update(task, advance=unit.records, description=safe(unit.benchmark), scores=safe(str(scores)))
+            bar.update(task, advance=unit.records, description=plain(unit.benchmark), scores=plain(str(scores)))
             speed = bar.tasks[task].speed
             bar.update(task, speed=f"{speed:.1f}/s" if speed else "")
 
@@ -86,7 +87,7 @@ def show_plan(frozen: Frozen, *, as_json: bool) -> int:
     work = frozen.work
     if as_json:
         cost = {"requests": work.requests, "prompt_tokens": work.prompt_tokens, "new_tokens_at_most": work.new_tokens}
-        click.echo(json.dumps({"digest": frozen.digest, "work": cost, "plan": frozen.plan}, indent=2))
+        click.echo(json_text({"digest": frozen.digest, "work": cost, "plan": frozen.plan}, indent=2))
         return ExitCode.DONE
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("benchmark", "asks", "items", "not covered", "under"):
@@ -115,15 +116,16 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
     if seal["finished"] < seal["started"]:
         note(f"the clock went back: started {seal['started']}, finished {seal['finished']}", style="yellow")
     if as_json:
-        click.echo(json.dumps({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
+        click.echo(json_text({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
     for gate in seal["gates"]:
         bound = f"≥ {gate['at_least']:g}" if gate["at_most"] is None else f"≤ {gate['at_most']:g}"
         what = " ".join(str(gate[key]) for key in ("benchmark", "metric", "subject", "group") if gate[key])
-        style = STYLES[gate["ruling"]]
-        console().print(f"[{style}]{gate['ruling']}[/] {safe(what)} {bound}: {safe(gate['reason'])}")
-    console().print(f"verdict: [{STYLES[ruling]}]{ruling}[/]{'' if seal['gates'] else ' (there is no gate)'}")
+        told = plain(f" {what} {bound}: {gate['reason']}")
+        console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
+    why = "" if seal["gates"] else " (there is no gate)"
+    console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
     note(f"sealed: {folder}  {digest_of(seal)}")
     note(f"check it with: orca-guard verify {folder}")
     return EXIT_CODES[ruling]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +48,7 @@ def doctor(ctx: click.Context, /, suites: tuple[str, ...], data: Path | None, *,
         findings = list(diagnose(table, host, suites=suites, data=data))
     well = all(finding.health is not Health.ILL for finding in findings)
     if as_json:
-        click.echo(json.dumps({"well": well, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        click.echo(json_text({"well": well, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
         show(findings)
     return ExitCode.DONE if well else ExitCode.INCONCLUSIVE
@@ -78,16 +77,18 @@ def require(findings: Iterable[Finding], *, names: Collection[str]) -> None:
 def show(findings: Sequence[Finding]) -> None:
     """A row a finding, and below them what to do."""
     from rich.table import Table  # noqa: PLC0415  # a third of the start-up time
+    from rich.text import Text  # noqa: PLC0415
 
     from orca_guard.cli.show import console, safe  # noqa: PLC0415  # as above
+    from orca_guard.cli.streams import plain  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("about", "examined", "found", ""):
         table.add_column(column, overflow="fold")
     for f in findings:
-        table.add_row(safe(f.about), safe(f.name), f"[{STYLES[f.health]}]{f.health}[/]", safe(f.detail))
+        table.add_row(safe(f.about), safe(f.name), Text(f.health, STYLES[f.health]), safe(f.detail))
     console().print(table)
     for f in findings:
         if f.advice:
-            style = STYLES[f.health]
-            console().print(f"[{style}]{safe(f.about)}, {safe(f.name)}[/]: {safe(f.advice)}", soft_wrap=True)
+            what = Text(plain(f"{f.about}, {f.name}"), STYLES[f.health])
+            console().print(Text.assemble(what, ": ", plain(f.advice)), soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from orca_guard.cli import added_commands, host_of
+from orca_guard.cli.streams import complain
 from orca_guard.host import Host, Plugin
 
 
@@ -34,12 +35,12 @@ def plugins(ctx: click.Context, *, as_json: bool, details: bool) -> None:
     _table(host)
     for registry in registries.values():
         for name, claimants in registry.withdrawn.items():
-            click.echo(f"withdrawn: {registry.kind} {name!r} is claimed by {' and by '.join(claimants)}", err=True)
+            complain(f"withdrawn: {registry.kind} {name!r} is claimed by {' and by '.join(claimants)}")
     for plugin in host.plugins:
         if plugin.status != "loaded":
-            click.echo(f"{plugin.status}: {plugin}: {plugin.reason}", err=True)
+            complain(f"{plugin.status}: {plugin}: {plugin.reason}")
         if details and plugin.details:
-            click.echo(plugin.details, err=True)
+            complain(plugin.details)
 
 
 def _row(plugin: Plugin, *, details: bool) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def _row(plugin: Plugin, *, details: bool) -> dict[str, Any]:
 
 def _table(host: Host) -> None:
     from rich.table import Table  # noqa: PLC0415  # a third of the start-up time
+    from rich.text import Text  # noqa: PLC0415
 
     from orca_guard.cli.show import console, safe  # noqa: PLC0415  # as above
 
@@ -69,5 +71,5 @@ def _table(host: Host) -> None:
         told = f"{', '.join(hook for hook in p.hooks if hook not in p.provides)}"
         style = {"loaded": "green", "blocked": "yellow", "failed": "red"}[p.status]
         shown = provides or (f"observes {told}" if told else "")
-        table.add_row(p.name, f"{p.distribution} {p.version}", safe(shown), f"[{style}]{p.status}[/]")
+        table.add_row(safe(p.name), safe(f"{p.distribution} {p.version}"), safe(shown), Text(p.status, style))
     console().print(table)

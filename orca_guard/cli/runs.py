@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from orca_guard.cli.run import PATH
+from orca_guard.cli.streams import json_text
 
 
 @click.command(
@@ -29,7 +29,7 @@ def runs(folder: Path, *, as_json: bool) -> None:
     store = RunStore(folder)
     rows = [_row(store, name, status.value) for name, status in store.runs().items()]
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json_text(rows, indent=2))
     elif rows:
         _table(rows)
     else:

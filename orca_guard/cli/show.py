@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING
@@ -10,13 +9,20 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from orca_guard.cli.streams import plain
+from orca_guard.errors import ExitCode
 from orca_guard.guards import effect
-from orca_guard.types import Action, Answer, Pass, Verdict
+from orca_guard.types import Action, Answer, Outcome, Pass, Verdict
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_LACKING = {
+    Outcome.TRUNCATED: "the answer was cut off at the token limit (truncated); raise --max-new-tokens",
+    Outcome.AMBIGUOUS: "the text holds more than one answer (ambiguous)",
+    Outcome.ABSENT: "no answer was found in the text (absent)",
+}
+"""What to say of an answer that is shown and is not a whole one."""
 
 
 @cache
@@ -31,14 +37,9 @@ def stderr() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def safe(text: str) -> str:
+def safe(text: str) -> Text:
     """The text without characters that act on a terminal, and without meaning as markup."""
-    return plain(text).replace("[", "\\[")
-
-
-def plain(text: str) -> str:
-    """The text without characters that act on a terminal."""
-    return _ACTING.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    return Text(plain(text))
 
 
 def note(text: str, *, style: str = "dim") -> None:
@@ -47,26 +48,31 @@ def note(text: str, *, style: str = "dim") -> None:
 
 
 def show(answer: Answer, *, streamed: bool = False) -> None:
-    """An answer for a person; piped, the final answer alone."""
-    if answer.answered and not streamed:
-        _show_text(answer)
-    elif streamed:
-        sys.stdout.write("\n")
+    """An answer for a person, unless its text was streamed; piped, the final answer alone."""
     if not answer.answered:
-        headline = {Action.BLOCK: "Blocked", Action.ABSTAIN: "No answer"}.get(answer.action, "Could not judge")
         why = answer.error or answer.reason
-        note(f"{headline}: {why}", style="bold red" if answer.action is not Action.ABSTAIN else "bold yellow")
+        note(f"{_headline(answer)}: {why}", style="bold yellow" if answer.action is Action.ABSTAIN else "bold red")
+    elif not streamed:
+        _show_text(answer)
+    if answer.answered and answer.outcome in _LACKING:
+        note(_LACKING[answer.outcome], style="yellow")
     for warning in answer.warnings:
         note(f"warning: {warning}", style="yellow")
     if stderr().is_terminal:
         note(summary(answer))
 
 
+def _headline(answer: Answer) -> str:
+    if answer.action is Action.ERROR:
+        return "Bad input" if answer.error_code == ExitCode.USAGE else "Could not judge"
+    return "Blocked" if answer.action is Action.BLOCK else "No answer"
+
+
 def _show_text(answer: Answer) -> None:
     if not console().is_terminal:
         sys.stdout.write(f"{plain(answer.final)}\n")
         return
-    work = answer.text.rpartition(answer.final)[0]
+    work = answer.text.rpartition(answer.final)[0] if answer.final else answer.text
     console().print(Text.assemble((plain(work), "dim"), (plain(answer.final), "bold")))
 
 
@@ -88,7 +94,7 @@ def summary(answer: Answer) -> str:
 def trace(answer: Answer) -> None:
     """Every pass with its prompt, then every verdict, on stderr."""
     for number, step in enumerate(answer.passes, 1):
-        stderr().rule(Text(f"pass {number} · {step.strategy} · {step.name}", style="bold"), align="left")
+        stderr().rule(Text(plain(f"pass {number} · {step.strategy} · {step.name}"), style="bold"), align="left")
         stderr().print(Text(plain(_prompt(step)), style="dim"))
         stderr().print(Text(plain(step.generation.text)))
     if answer.form:

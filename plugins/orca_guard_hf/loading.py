@@ -7,12 +7,18 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from transformers.utils import logging as _logging
 
 from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError
+
+_PICKLED = (
+    "a weights file is damaged, or holds more than weights, which is never unpickled here. Copy or download it again, "
+    "or convert it to safetensors where it was made."
+)
 
 
 @contextmanager
@@ -34,7 +40,12 @@ def refusing(what: str) -> Iterator[None]:
             f"{what} does not fit: {first_line(error)}. Choose a smaller dtype, or let --device-map auto spread it."
         ) from error
     except Exception as error:
-        raise BadInput(f"{what} cannot be loaded: {first_line(error)}") from error
+        raise BadInput(f"{what} cannot be loaded: {_PICKLED if _unpickled(error) else first_line(error)}") from error
+
+
+def _unpickled(error: BaseException) -> bool:
+    """Whether torch could not read a pickle, or refused to. Its own message advises to run what is in it."""
+    return isinstance(error, UnpicklingError | EOFError) or "weights_only" in str(error)
 
 
 def check_loaded(info: Any, path: Path) -> None:

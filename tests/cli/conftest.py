@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 from orca_guard.cli import invoke
+from orca_guard.hookspecs import hookimpl
+from orca_guard.host import Host
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,18 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
         return Result(code, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def plugged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install hooks as one more plugin, called `theirs`."""
+
+    def plug(**hooks: Any) -> None:
+        module = ModuleType("theirs")
+        for name, hook in {**hooks, "ORCA_GUARD_API": 1}.items():
+            setattr(module, name, hookimpl(hook) if callable(hook) else hook)
+        monkeypatch.setattr(
+            Host, "installed", lambda *, without=(), **_: Host(extra={"theirs": module}, without=without)
+        )
+
+    return plug

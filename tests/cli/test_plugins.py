@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
-import pytest
 
-from orca_guard.hookspecs import hookimpl
-from orca_guard.host import Host
+from orca_guard.cli.streams import plain
 
 Run = Callable[..., Any]
 
@@ -47,11 +44,19 @@ def test_an_allow_list_that_is_none(run: Run, tmp_path: Path) -> None:
     assert "not a pin: 'acme>=1'" in result.err
 
 
-def test_nobody_may_stand_in_for_a_command_of_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = ModuleType("theirs")
-    module.ORCA_GUARD_API = 1  # type: ignore[attr-defined]
-    module.commands = hookimpl(lambda: [click.Command("run"), click.Command("extra")])  # type: ignore[attr-defined]
-    monkeypatch.setattr(Host, "installed", lambda **_: Host(extra={"theirs": module}))
+def test_nobody_may_stand_in_for_a_command_of_ours(run: Run, plugged: Callable[..., None]) -> None:
+    plugged(commands=lambda: [click.Command("run"), click.Command("extra")])
     assert "command 'run' is orca-guard's own" in run("plugins").err
     assert "extra" not in run("--help").out
     assert run("extra").code == 2
+
+
+def test_what_a_broken_plugin_says_does_not_act_on_the_terminal(run: Run, plugged: Callable[..., None]) -> None:
+    def broken() -> list[click.Command]:
+        raise ValueError("\x1b]0;HACK\x07")
+
+    plugged(commands=broken)
+    for arguments in (["plugins", "--details"], ["plugins", "--json", "--details"]):
+        result = run(*arguments)
+        assert "HACK" in result.out + result.err
+        assert plain(result.out + result.err) == result.out + result.err

@@ -21,7 +21,7 @@ def test_the_tour_shows_strategies_a_trace_and_a_guard() -> None:
         check=False,
     )
     assert tour.returncode == 0, tour.stdout + tour.stderr
-    for answer in ("Paris", "43", "Anna Berg"):
+    for answer in ("Paris", "43", "18:30"):
         assert answer in tour.stdout
     assert "pass 1 · step-by-step" in tour.stderr
     assert "Blocked: prompt-injection" in tour.stderr

@@ -67,7 +67,7 @@ A tiny demonstration model: plain LlamaForCausalLM, trained from nothing on ques
 - Trained length: documents of up to {LONGEST} tokens (most have fewer than 150); 2,048 positions exist, those above
   {LONGEST} are untrained.
 - Recipe: size `{recipe["size"]}`, seed {recipe["seed"]}, {training["tokens"]:,} tokens, {training["steps"]:,} steps,
-  {training["minutes"]} minutes on {training["device"]} ({training.get("cores", "")}).
+  {training["minutes"]} minutes on {training["device"]}.
   Muon for matrices, AdamW for the rest, trapezoid rate, mean of weights. The first two layers start with heads that
   look back and repeat, because copying is what everything else waits for.
 {note}- Run it in float32 on a CPU: {measured["tokens_per_second"]:.0f} new tokens a second, one core, one prompt.

@@ -40,7 +40,7 @@ def wilson(hits: int, of: int, *, z: float = 1.96) -> tuple[float, float]:
     share, room = hits / of, z * z / of
     middle = (share + room / 2) / (1 + room)
     half = z * math.sqrt(share * (1 - share) / of + room / of / 4) / (1 + room)
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def last_answer(text: str) -> str:

@@ -186,6 +186,20 @@ def test_a_pickle_that_needs_more_than_weights_is_refused_unread(
     assert not victim.exists()
 
 
+@pytest.mark.parametrize(
+    "data",
+    [b"", bytes(range(255, 0, -1)) * 20, pickle.dumps(Path("x"))],
+    ids=["empty", "no pickle", "more than weights"],
+)
+def test_nobody_is_advised_to_run_what_is_in_a_pickle(orca2: Path, copied: Callable[[Path], Path], data: bytes) -> None:
+    folder = copied(orca2)
+    (folder / "pytorch_model-00002-of-00002.bin").write_bytes(data)
+    with pytest.raises(BadInput, match=r"is damaged, or holds more than weights.* convert it to safetensors") as caught:
+        open_model(folder)
+    assert str(folder) in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+
+
 def test_a_revision_of_a_directory_means_nothing(tiny: Path) -> None:
     with pytest.raises(BadInput, match="revision 'main'"):
         open_model(tiny, revision="main")
