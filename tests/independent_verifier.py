@@ -21,8 +21,8 @@ Z = 1.959963984540054
 
 def number(value: float) -> str:
     """As ECMAScript prints it."""
-    if value == int(value) and abs(value) < 1e21:
-        return str(int(value))
+    if not value:
+        return "0"
     sign, digits, exponent = re.findall(r"(-?)([\d.]+)(?:e(.+))?", repr(value))[0]
     whole, _, part = digits.partition(".")
     point = len(whole) + int(exponent or 0) - (len(whole + part) - len((whole + part).lstrip("0")))
@@ -30,7 +30,7 @@ def number(value: float) -> str:
     if -6 < point <= 0:
         return f"{sign}0.{'0' * -point}{figures}"
     if 0 < point <= 21:
-        return f"{sign}{figures[:point]}.{figures[point:]}"
+        return f"{sign}{figures[:point].ljust(point, '0')}{'.' * (len(figures) > point)}{figures[point:]}"
     return f"{sign}{figures[0]}{'.' * (len(figures) > 1)}{figures[1:]}e{point - 1:+d}"
 
 

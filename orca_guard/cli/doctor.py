@@ -11,6 +11,7 @@ import click
 
 from orca_guard.cli import added_commands, host_of
 from orca_guard.cli.run import PATH, pipeline_options
+from orca_guard.cli.streams import json_text
 from orca_guard.errors import ExitCode, NotReady
 from orca_guard.types import Finding, Health
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orca_guard.cli.run import PATH
+from orca_guard.cli.streams import json_text
 
 if TYPE_CHECKING:
     from orca_guard.verify import Report
@@ -44,7 +44,7 @@ def verify(folder: Path, anchor: str, data: Path | None, public: Path | None, *,
     if as_json:
         checks = [asdict(one) for one in report.checks]
         told = {"run": str(folder), "plan": report.plan, "sealed": report.sealed, "faulty": report.faulty}
-        click.echo(json.dumps(told | {"checks": checks}, indent=2))
+        click.echo(json_text(told | {"checks": checks}, indent=2))
     else:
         _show(report)
     return report.exit_code
@@ -52,6 +52,7 @@ def verify(folder: Path, anchor: str, data: Path | None, public: Path | None, *,
 
 def _show(report: Report) -> None:
     from rich.table import Table  # noqa: PLC0415  # as above
+    from rich.text import Text  # noqa: PLC0415
 
     from orca_guard.cli.show import console, safe  # noqa: PLC0415
 
@@ -59,7 +60,7 @@ def _show(report: Report) -> None:
     for column in ("check", "status", "what"):
         table.add_column(column, overflow="fold", no_wrap=column != "what")
     for check in report.checks:
-        table.add_row(check.name, f"[{STYLES[check.status]}]{check.status}[/]", safe(check.what))
+        table.add_row(safe(check.name), Text(check.status, STYLES[check.status]), safe(check.what))
     console().print(table)
     console().print(_summary(report), soft_wrap=True)
 
