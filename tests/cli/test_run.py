@@ -421,4 +421,4 @@ def test_shell_completion_as_click_gives_it() -> None:
         "COMP_CWORD": "1",
     }
     done = subprocess.run(ORCA, capture_output=True, text=True, env=environment, check=False)
-    assert (done.returncode, done.stdout) == (0, "plain,run\n")
+    assert (done.returncode, done.stdout) == (0, "plain,run\nplain,runs\n")
