@@ -59,7 +59,7 @@ def main() -> None:
         print(f"made in {time.perf_counter() - started:.0f} s")
     size = sum(path.stat().st_size for path in folder.iterdir())
     started = time.perf_counter()
-    ended = subprocess.run([sys.executable, "-m", "orca_guard.cli", "verify", str(folder)], check=False)
+    ended = subprocess.run([str(Path(sys.executable).parent / "orca-guard"), "verify", str(folder)], check=False)
     seconds = time.perf_counter() - started
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"{options.records} records in {size / 2**20:.0f} MiB, exit {ended.returncode}")

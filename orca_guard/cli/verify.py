@@ -67,8 +67,9 @@ def _show(report: Report) -> None:
 
 def _summary(report: Report) -> str:
     if report.faulty:
-        faults = sum(check.count for check in report.checks)
-        return f"[bold red]faulty[/]: {faults} {'thing is' if faults == 1 else 'things are'} not as they should be"
+        count = sum(check.count for check in report.checks)
+        told = "1 thing is not as it should be" if count == 1 else f"{count} things are not as they should be"
+        return f"[bold red]faulty[/]: {told}"
     if not report.sealed:
         return "[yellow]not sealed[/]: nothing contradicts what is here, and the run does not say that it is complete"
     return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}"

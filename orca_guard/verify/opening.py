@@ -11,6 +11,7 @@ from typing import Any
 
 from orca_guard.errors import BadInput, NotReady
 from orca_guard.identity import digest_bytes, digest_of
+from orca_guard.items import metric_json
 from orca_guard.journal.bundle import FORMAT, Bundle
 from orca_guard.journal.chain import Fault
 from orca_guard.journal.signature import verify_signature
@@ -63,6 +64,7 @@ def open_plan(bundle: Bundle, ledger: Ledger) -> OpenedPlan | None:
     try:
         document = bundle.read_plan()
         shape = shaped(document, PlanShape)
+        _check_metrics(document, shape)
     except BadInput as error:
         _refuse_another_format(bundle.plan)
         ledger.add("plan", Fault("plan.json", 0, str(error)))
@@ -70,6 +72,14 @@ def open_plan(bundle: Bundle, ledger: Ledger) -> OpenedPlan | None:
     check_known(shape)
     digest = digest_bytes(bundle.plan.read_bytes().removesuffix(b"\n"))
     return OpenedPlan(document=document, shape=shape, digest=digest)
+
+
+def _check_metrics(document: Mapping[str, Any], shape: PlanShape) -> None:
+    """A metric in a plan says everything, for whoever reads it may have other defaults."""
+    for entry, found in zip(document["benchmarks"], shape.benchmarks, strict=True):
+        for row, metric in zip(entry["metrics"], found.metrics, strict=True):
+            if lacking := sorted(metric_json(metric).keys() - row.keys()):
+                raise BadInput(f"a metric of {found.name!r} has no {lacking[0]}")
 
 
 def open_seal(bundle: Bundle, ledger: Ledger) -> OpenedSeal | None:

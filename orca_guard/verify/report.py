@@ -62,11 +62,6 @@ class Report:
         return any(check.status is Status.FAULT for check in self.checks)
 
     @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The first faults of every check that found some."""
-        return tuple(fault for check in self.checks for fault in check.faults)
-
-    @property
     def exit_code(self) -> ExitCode:
         """DONE where nothing contradicts a sealed run, FAILED for a fault, INCONCLUSIVE for a run without a seal."""
         if self.faulty:
