@@ -464,4 +464,4 @@ def _lacking(item: Any, types: tuple[type, ...]) -> str:
     if isinstance(item, type):
         return ": it is a class, return an instance of it"
     lacks = [name for name in dir(types[0]) if not name.startswith("_") and not hasattr(item, name)]
-    return f": it lacks {', '.join(lacks)}" if lacks and len(types) == 1 else ""
+    return f": it lacks {', '.join(lacks)}" if lacks else ""

@@ -38,6 +38,9 @@ class Loader:
     def open(self, spec: Any) -> Any:
         return self.opens(spec)
 
+    def describe(self, spec: Any) -> Any:
+        return self.opens(spec)
+
 
 @dataclass
 class Blocks:
@@ -75,6 +78,20 @@ def guard_of(make: Callable[[Any], Any]) -> GuardFactory:
 
 
 # --- plugins that fail -------------------------------------------------------------------------
+
+
+def test_a_loader_that_lacks_something_is_told_what() -> None:
+    class Half:
+        name = "half"
+        summary = ""
+
+        def claims(self, _reference: str) -> bool:
+            return False
+
+    made = host(models=[Half()])
+    made.everything()
+    assert "no ModelLoader or NamedModel: it lacks describe, open" in str(made.plugins)
+
 
 FAULTS = [ValueError("oops"), SystemExit(0), EOFError(), OSError("gone")]
 
