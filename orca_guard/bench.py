@@ -10,7 +10,7 @@ from typing import Any
 from orca_guard.assembly import Opener, assemble, opened
 from orca_guard.case import Case
 from orca_guard.contracts import Model, ModelLoader, ModelSpec, Target
-from orca_guard.drive import Streamed, drive
+from orca_guard.drive import Streamed, drive, just
 from orca_guard.errors import ConfigurationChanged
 from orca_guard.freezing import Frozen, Planned, model_digest
 from orca_guard.host import Host, Provided
@@ -20,7 +20,6 @@ from orca_guard.pipeline import Pipeline
 from orca_guard.plan import Request
 from orca_guard.recording import Address, Rules, question_record, score_record
 from orca_guard.types import Replies, Requests
-from orca_guard.types import Request as ModelRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +112,7 @@ def _scores(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Gener
     for item in items:
         for name in bench.models:
             assert item.request is not None, "a unit of requests holds requests"
-            yield _Asked(item, name, None), _ask(replace(item.request, target=name))
-
-
-def _ask(request: ModelRequest) -> Generator[Requests, Replies, Replies]:
-    return (yield request)
+            yield _Asked(item, name, None), just(replace(item.request, target=name))
 
 
 def _driven(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from orca_guard.assembly import assemble, lasting
 from orca_guard.bench import Bench, unit_records
 from orca_guard.configuration import PipelineTable
 from orca_guard.contracts import Benchmark, Examinable, Model
-from orca_guard.drive import Streamed, drive
+from orca_guard.drive import Streamed, drive, just
 from orca_guard.errors import OrcaGuardError, UnknownName
 from orca_guard.freezing import Planned, model_digest, models_of
 from orca_guard.host import Host, Plugin, Provided
@@ -35,9 +35,7 @@ from orca_guard.types import (
     Health,
     Message,
     Question,
-    Replies,
     Request,
-    Requests,
     Score,
     Scores,
     Segment,
@@ -217,14 +215,10 @@ def _told_by_itself(model: Model) -> Iterator[Finding]:
 
 def _reply(model: Model, request: Request) -> Any:
     """Its reply, or a `Failure`."""
-    for event in drive([("", _ask(replace(request, target="model")))], {"model": model}):
+    for event in drive([("", just(replace(request, target="model")))], {"model": model}):
         if not isinstance(event, Streamed):
             return event.result
     raise AssertionError("a task has an end")
-
-
-def _ask(request: Request) -> Generator[Requests, Replies, Replies]:
-    return (yield request)
 
 
 def _said(reply: Any) -> str:

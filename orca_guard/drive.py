@@ -49,6 +49,11 @@ def drive(
     return _Drive(iter(tasks), targets, width).events()
 
 
+def just(request: Request) -> Generator[Requests, Replies, Replies]:
+    """A task that is one request, and returns its reply."""
+    return (yield request)
+
+
 @dataclass(slots=True, eq=False)
 class _Running(Generic[K, T]):
     """A task and the replies it waits for."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orca_guard.contracts import Described, Reported
-from orca_guard.drive import Streamed, drive
+from orca_guard.drive import Streamed, drive, just
 from orca_guard.errors import ExitCode, ModelFailed, OrcaGuardError
 from orca_guard.items import Item
 from orca_guard.pipeline import Pipeline
@@ -86,11 +86,7 @@ def _tasks(
             yield from ((item, arm.solve(item.question)) for arm in arms.values())
         elif item.request is not None:
             left[item.id] = len(scales)
-            yield from ((item, _asked(replace(item.request, target=name))) for name in scales)
-
-
-def _asked(request: Request) -> Generator[Requests, Replies, Replies]:
-    return (yield request)
+            yield from ((item, just(replace(item.request, target=name))) for name in scales)
 
 
 def _reason(result: Any) -> str:

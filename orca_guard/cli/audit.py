@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orca_guard.cli import host_of
-from orca_guard.cli.run import PATH, pipeline_options
-from orca_guard.errors import BadInput, ExitCode
+from orca_guard.cli.run import PATH, from_json, pipeline_options
+from orca_guard.errors import ExitCode
 
 if TYPE_CHECKING:
     from orca_guard.audit import Audit, Rank
@@ -102,27 +101,14 @@ def requested(options: dict[str, Any]) -> Request:
     if file is None:
         if not suites:
             raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
-        table = overridden(table_of(options.pop("pipeline")), **decoded(options))
+        table = overridden(table_of(options.pop("pipeline")), **from_json(options))
         return plan.of_flags(table, suites=suites, limit=limit, **settings)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
     if decided:
         named = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in decided)
         raise click.UsageError(f"{file} decides what {named} would say; change it there")
-    return plan.changed(plan.read(file), limit=limit, model=decoded(given), **settings)
-
-
-def decoded(options: dict[str, Any]) -> dict[str, Any]:
-    """The options with JSON where one of them holds it."""
-    decoded = dict(options)
-    for key in ("device_map", "max_memory"):
-        text = options.get(key) or ""
-        if (key == "max_memory" and text) or text.startswith("{"):
-            try:
-                decoded[key] = json.loads(text)
-            except ValueError as error:
-                raise BadInput(f"--{key.replace('_', '-')} is not valid JSON: {error}") from error
-    return decoded
+    return plan.changed(plan.read(file), limit=limit, model=from_json(given), **settings)
 
 
 def frozen_of(request: Request, host: Host) -> Frozen:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from orca_guard.cli import added_commands, host_of
-from orca_guard.cli.run import PATH, pipeline_options
+from orca_guard.cli.run import PATH, from_json, pipeline_options
 from orca_guard.cli.streams import json_text
 from orca_guard.errors import ExitCode, NotReady
 from orca_guard.types import Finding, Health
@@ -37,12 +37,11 @@ STYLES = {Health.WELL: "green", Health.ILL: "bold red", Health.NOT_APPLICABLE: "
 def doctor(ctx: click.Context, /, suites: tuple[str, ...], data: Path | None, *, as_json: bool, **options: Any) -> int:
     """Examine plugins, model and benchmarks, and say what to do about what is ill."""
     from orca_guard.api import table_of  # noqa: PLC0415  # not before the options are known to be good
-    from orca_guard.cli.audit import decoded  # noqa: PLC0415
     from orca_guard.cli.show import stderr  # noqa: PLC0415
     from orca_guard.configuration import overridden  # noqa: PLC0415
     from orca_guard.doctor import diagnose  # noqa: PLC0415
 
-    table = overridden(table_of(options.pop("pipeline")), **decoded(options))
+    table = overridden(table_of(options.pop("pipeline")), **from_json(options))
     host = host_of(ctx)
     added_commands(ctx)
     with stderr().status("examining"):

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -137,15 +137,22 @@ def open_pipeline(ctx: click.Context, options: dict[str, Any], *, guarded: bool 
     table = table_of(options.pop("pipeline"))
     if not guarded:
         table = msgspec.structs.replace(table, guards=())
-    if options.get("max_memory"):
-        options["max_memory"] = _json(options["max_memory"], "--max-memory")
-    if (options.get("device_map") or "").startswith("{"):
-        options["device_map"] = _json(options["device_map"], "--device-map")
+    options = from_json(options)
     with stderr().status("loading the model"):
         pipeline = load(table, host=host_of(ctx), **options)
     for notice in pipeline.notices:
         note(notice)
     return pipeline
+
+
+def from_json(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, decoded where they hold JSON. Raises `BadInput`."""
+    found = dict(options)
+    if found.get("max_memory"):
+        found["max_memory"] = _json(found["max_memory"], "--max-memory")
+    if (found.get("device_map") or "").startswith("{"):
+        found["device_map"] = _json(found["device_map"], "--device-map")
+    return found
 
 
 def _json(text: str, option: str) -> dict[str, Any]:
