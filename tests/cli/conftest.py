@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orca_guard.cli import invoke
+from orca_guard.cli import invoke, show
 from orca_guard.hookspecs import hookimpl
 from orca_guard.host import Host
 
@@ -32,6 +32,8 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp
 
     def call(*arguments: str | Path) -> Result:
         capsys.readouterr()
+        for made in (show.console, show.stderr):  # as wide as this test says, not as the first one said
+            made.cache_clear()
         code = invoke([str(argument) for argument in arguments])
         captured = capsys.readouterr()
         return Result(code, captured.out, captured.err)
