@@ -5,10 +5,14 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
+
+Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values of each layer, each (1, heads, positions, width); empty where nothing has been read."""
 
 
 class Network:
@@ -27,6 +31,13 @@ class Network:
         self._takes = frozenset(inspect.signature(base.forward).parameters)
         self.remembers = "past_key_values" in self._takes
         """Whether it keeps keys and values between calls; if not, every step reads the whole text."""
+        self.forwarded = 0
+        """Tokens that went through it so far, padding counted too."""
+
+    @property
+    def packs(self) -> bool:
+        """Whether it takes what a packed forward has to say; whether it heeds it is another question."""
+        return {"past_key_values", "position_ids", "attention_mask", "logits_to_keep"} <= self._takes
 
     def forward(self, ids: Tensor, mask: Tensor, *, past: Any = None, keep: int = 0, **more: Any) -> Any:
         """Run it once.
@@ -48,7 +59,42 @@ class Network:
         if keep and "logits_to_keep" in self._takes:
             more["logits_to_keep"] = keep
         with self.lock, torch.inference_mode():
+            self.forwarded += ids.numel()
             return self.model(input_ids=ids, **more)
+
+    def packed(
+        self, ids: Tensor, *, positions: Tensor, seen: Tensor, keep: Tensor, past: Memory
+    ) -> tuple[Tensor, Memory]:
+        """Read one packed row whose tokens see what they are let see.
+
+        Args:
+            ids: tokens, (new,).
+            positions: of each in its own text, (new,).
+            seen: whether a token attends to a column, (new, past + new).
+            keep: which tokens' logits are wanted, (kept,).
+            past: what was read before.
+
+        Returns:
+            Logits of the kept tokens, (kept, vocabulary); and past and new keys and values.
+        """
+        with self.lock, torch.inference_mode():
+            self.forwarded += ids.numel()
+            out = self.model(
+                input_ids=ids[None].to(self.device),
+                attention_mask=self._additive(seen)[None, None],
+                position_ids=positions[None].to(self.device),
+                past_key_values=DynamicCache(past),
+                use_cache=True,
+                logits_to_keep=keep.to(self.device),
+            )
+            memory = tuple((layer.keys, layer.values) for layer in out.past_key_values.layers)
+        return out.logits[0], memory
+
+    def _additive(self, seen: Tensor) -> Tensor:
+        """0 where a token may look and the least number where not: some architectures misread true and false."""
+        dtype = self.model.dtype
+        mask = torch.full(seen.shape, torch.finfo(dtype).min, dtype=dtype)
+        return mask.masked_fill_(seen, 0).to(self.device)
 
     def rows(
         self, texts: Sequence[Sequence[int]], *, pad: int, side: Literal["left", "right"]
@@ -62,6 +108,14 @@ class Network:
             ids.append([*[pad] * before, *text, *[pad] * after])
             mask.append([*[0] * before, *[1] * len(text), *[0] * after])
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+
+def kept(memory: Memory, columns: Tensor) -> Memory:
+    """Only these columns of what was read, (columns,)."""
+    return tuple(
+        (keys.index_select(2, columns.to(keys.device)), values.index_select(2, columns.to(values.device)))
+        for keys, values in memory
+    )
 
 
 def vocabulary_of(model: Any) -> int:

@@ -1,0 +1,77 @@
+"""Whether packed forwards give a network's own numbers: tried on tokens of chance before they are trusted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from orca_guard_hf.budget import Budget
+from orca_guard_hf.network import Network, vocabulary_of
+from orca_guard_hf.scoring import Joint
+from orca_guard_hf.tree_scoring import Trunk, tree_scores
+
+SHORT, LONGEST = 64, 1024
+"""Tokens of a probe: at least, and at most, because it is read before the first answer."""
+TOLERANCE, NOISE = 1e-3, 5.0
+"""Nats a token may differ, and by how many times what padding alone changes."""
+_WINDOW = ("window", "sliding", "chunk_size")
+
+
+def why_not_packed(network: Network, *, context: int | None) -> str:
+    """Why packed forwards are no use for this network; empty where they are.
+
+    The probe is longer than every attention window that the configuration names. Whoever raises, differs, or has a
+    window too long to try is not trusted.
+    """
+    if not network.packs:
+        return "it takes no keys and values, positions or masks from outside"
+    window = max(_windows(network.model.config.get_text_config().to_dict()), default=0)
+    length = max(SHORT, window + window // 4 + 8)
+    length = min(length, context or length)
+    if length > LONGEST:
+        return f"its attention window of {window} tokens is too long to try"
+    rows = _rows(length, vocabulary_of(network.model))
+    try:
+        difference = _difference(rows, network)
+    except Exception as error:  # noqa: BLE001  # an architecture may raise anything at what it was not made for
+        return f"it refuses packed forwards ({type(error).__name__})"
+    return "" if difference < 1 else "packed forwards change its numbers"
+
+
+def _windows(config: Mapping[str, Any]) -> Iterator[int]:
+    for name, value in config.items():
+        if any(part in name for part in _WINDOW) and isinstance(value, int) and not isinstance(value, bool):
+            yield value
+
+
+def _rows(length: int, vocabulary: int) -> list[tuple[int, ...]]:
+    """Three rows that part ways in two places, of different lengths."""
+    chance = random.Random(length)  # noqa: S311  # nothing is kept secret with it
+    fresh = [[chance.randrange(vocabulary) for _ in range(length)] for _ in range(3)]
+    early, late = length // 3, length - length // 8
+    rows = (fresh[0], fresh[0][:late] + fresh[1][late:], fresh[0][:early] + fresh[2][early : length - 7])
+    return list(map(tuple, rows))
+
+
+def _difference(rows: Sequence[tuple[int, ...]], network: Network) -> float:
+    """The largest, over all tokens, in units of what is tolerated."""
+    alone = [one for row in rows for one in _plain([row], network)[0]]
+    together = [one for row in _plain(rows, network) for one in row]
+    noise = max(abs(a - b) for a, b in zip(alone, together, strict=True))
+    joints = [Joint(rows=(row[: n + 1],), boundary=n) for row in rows for n in range(1, len(row))]
+    found = dict(tree_scores(joints, network=network, budget=Budget(max(map(len, rows)) // 3), trunk=Trunk()))
+    packed = [found[n][0].logprob for n in range(len(joints))]  # type: ignore[index]  # None is caught as a refusal
+    exact = network.model.dtype in {torch.float32, torch.float64}
+    tolerated = TOLERANCE if exact else max(TOLERANCE, NOISE * noise)
+    return max(abs(a - b) for a, b in zip(alone, packed, strict=True)) / tolerated
+
+
+def _plain(rows: Sequence[tuple[int, ...]], network: Network) -> list[list[float]]:
+    """Log-probability of every token but the first of each row, by an ordinary forward."""
+    ids, mask = network.rows(rows, pad=0, side="right")
+    table = network.forward(ids, mask).logits[:, :-1].float().log_softmax(-1)
+    found = table.gather(-1, ids[:, 1:, None])[..., 0].tolist()
+    return [line[: len(row) - 1] for line, row in zip(found, rows, strict=True)]
