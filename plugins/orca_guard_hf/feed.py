@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from orca_guard.types import Generate, Request
 
@@ -31,6 +32,10 @@ class Feed:
                 return request
             self._aside.append(request)
         return None
+
+    def generations(self, most: int) -> list[Generate]:
+        """As many as there are now, up to `most`."""
+        return list(islice(iter(self.generation, None), most))
 
     def aside(self) -> list[Request]:
         """What was set aside, which it is no longer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import pstdev
 from typing import Any
 
 import torch
@@ -11,12 +12,12 @@ import torch
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.network import Network, vocabulary_of
 from orca_guard_hf.scoring import Joint
-from orca_guard_hf.tree_scoring import Trunk, tree_scores
+from orca_guard_hf.tree_scoring import TreeScorer
 
 SHORT, LONGEST = 64, 1024
 """Tokens of a probe: at least, and at most, because it is read before the first answer."""
-TOLERANCE, NOISE = 1e-3, 5.0
-"""Nats a token may differ, and by how many times what padding alone changes."""
+TOLERANCE, ROUNDING = 1e-3, 0.25
+"""What a token's log-probability may differ by: nats, and in half precision a share of their spread over the tokens."""
 _WINDOW = ("window", "sliding", "chunk_size")
 
 
@@ -57,21 +58,22 @@ def _rows(length: int, vocabulary: int) -> list[tuple[int, ...]]:
 
 
 def _difference(rows: Sequence[tuple[int, ...]], network: Network) -> float:
-    """The largest, over all tokens, in units of what is tolerated."""
-    alone = [one for row in rows for one in _plain([row], network)[0]]
-    together = [one for row in _plain(rows, network) for one in row]
-    noise = max(abs(a - b) for a, b in zip(alone, together, strict=True))
+    """The largest over all tokens, in units of what is tolerated.
+
+    In half precision two right ways differ by rounding, up to a tenth of the spread in what was tried; two ways that do
+    not read the same context differ by as much as there is.
+    """
+    plain = [one for row in rows for one in _plain(row, network)]
     joints = [Joint(rows=(row[: n + 1],), boundary=n) for row in rows for n in range(1, len(row))]
-    found = dict(tree_scores(joints, network=network, budget=Budget(max(map(len, rows)) // 3), trunk=Trunk()))
+    found = dict(TreeScorer(network, Budget(max(map(len, rows)) // 3)).scores(joints))
     packed = [found[n][0].logprob for n in range(len(joints))]  # type: ignore[index]  # None is caught as a refusal
     exact = network.model.dtype in {torch.float32, torch.float64}
-    tolerated = TOLERANCE if exact else max(TOLERANCE, NOISE * noise)
-    return max(abs(a - b) for a, b in zip(alone, packed, strict=True)) / tolerated
+    tolerated = TOLERANCE if exact else max(TOLERANCE, ROUNDING * pstdev(plain))
+    return max(abs(a - b) for a, b in zip(plain, packed, strict=True)) / tolerated
 
 
-def _plain(rows: Sequence[tuple[int, ...]], network: Network) -> list[list[float]]:
-    """Log-probability of every token but the first of each row, by an ordinary forward."""
-    ids, mask = network.rows(rows, pad=0, side="right")
-    table = network.forward(ids, mask).logits[:, :-1].float().log_softmax(-1)
-    found = table.gather(-1, ids[:, 1:, None])[..., 0].tolist()
-    return [line[: len(row) - 1] for line, row in zip(found, rows, strict=True)]
+def _plain(row: tuple[int, ...], network: Network) -> list[float]:
+    """Log-probability of every token but the first, by an ordinary forward."""
+    ids, mask = network.rows([row], pad=0, side="right")
+    table = network.forward(ids, mask).logits[0, :-1].float().log_softmax(-1)
+    return table.gather(-1, ids[0, 1:, None])[:, 0].tolist()  # type: ignore[no-any-return]

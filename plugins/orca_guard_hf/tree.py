@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,17 +64,9 @@ def tree_of(rows: Sequence[Sequence[int]]) -> Tree:
 
 
 def trunk_of(tree: Tree) -> int:
-    """How many nodes come before the first branch."""
-    inner = np.flatnonzero(tree.depths != np.arange(len(tree)))
-    branch = int(inner[0]) if len(inner) else len(tree)
-    return min(branch, int(tree.depths[branch])) if branch < len(tree) else branch
-
-
-def pieces(start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
-    """Cut `[start, end)` into as few pieces of at most `most` as there have to be, of about equal size."""
-    count = -(-(end - start) // most)
-    edges = np.linspace(start, end, count + 1).astype(int).tolist() if count else [start]
-    yield from zip(edges, edges[1:], strict=False)
+    """How many nodes come before the first place where rows part ways."""
+    others = np.flatnonzero(tree.depths != np.arange(len(tree)))
+    return int(tree.depths[others].min()) if len(others) else len(tree)
 
 
 def _shared(one: Ints, other: Ints) -> int:

@@ -20,13 +20,14 @@ from orca_guard_hf.tree import Ints, Tree, tree_of, trunk_of
 
 _TRUNK = 16
 """A shared beginning of fewer tokens is not worth a forward of its own."""
+_NONE: Ints = np.empty(0, dtype=np.int64)
 _ROWS = 32
 """Rows of logits looked at together: few enough to stay in a processor's cache."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Trunk:
-    """The last shared beginning and what the network made of it.
+    """A shared beginning and what the network made of it.
 
     It is always read by itself, so it is the same to the last digit whoever asked for it first.
     """
@@ -35,33 +36,38 @@ class Trunk:
     memory: Memory = ()
 
 
-def tree_scores(
-    joints: Sequence[Joint], *, network: Network, budget: Budget, trunk: Trunk
-) -> Iterator[tuple[int, list[Likelihood] | None]]:
-    """The likelihoods of each request by its number, as they become known; None where the network gave no numbers."""
-    wanted = _Wanted(joints)
-    tree = tree_of(wanted.rows)
-    wanted.place(tree)
-    start = _shared(tree, wanted, network, budget, trunk)
-    reading = _Reading(tree, network, memory=trunk.memory if start else (), start=start)
-    while reading.next < len(tree):
-        end = budget.within(lambda most: _read(reading, wanted, most))
-        yield from wanted.settled(upto=end)
+class TreeScorer:
+    """Scores requests together on one network, and remembers the last shared beginning between two calls."""
 
+    def __init__(self, network: Network, budget: Budget) -> None:
+        self._network = network
+        self._budget = budget
+        self._trunk = Trunk()
 
-def _shared(tree: Tree, wanted: _Wanted, network: Network, budget: Budget, trunk: Trunk) -> int:
-    """Read the shared beginning by itself unless that was done before; how long it is."""
-    length = min(trunk_of(tree), wanted.first)
-    if length < _TRUNK:
-        return 0
-    ids = tuple(tree.tokens[:length].tolist())
-    if trunk.ids != ids:
-        trunk.ids, trunk.memory = (), ()
-        alone = _Reading(tree, network)
+    def scores(self, joints: Sequence[Joint]) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """The likelihoods of each request by its number, as they become known; None where they are no numbers."""
+        wanted = _Wanted(joints)
+        tree = tree_of(wanted.rows)
+        wanted.place(tree)
+        trunk = self._shared(tree, most=wanted.first)
+        reading = _Reading(tree, self._network, trunk)
+        while reading.next < len(tree):
+            end = self._budget.within(lambda most: _read(reading, wanted, most))
+            yield from wanted.settled(upto=end)
+
+    def _shared(self, tree: Tree, *, most: int) -> Trunk:
+        """The shared beginning, of at most so many nodes, read unless it is the one that was read last."""
+        length = min(trunk_of(tree), most)
+        ids = tuple(tree.tokens[:length].tolist())
+        if length < _TRUNK:
+            return Trunk()
+        if (known := self._trunk).ids == ids:
+            return known
+        alone = _Reading(tree, self._network, Trunk())
         while alone.next < length:
-            budget.within(lambda most: alone.read(min(most, length - alone.next), np.empty(0, np.int64)))
-        trunk.ids, trunk.memory = ids, alone.memory
-    return length
+            self._budget.within(lambda most: alone.read(min(most, length - alone.next), _NONE))
+        self._trunk = Trunk(ids, alone.memory)
+        return self._trunk
 
 
 def _read(reading: _Reading, wanted: _Wanted, most: int) -> int:
@@ -80,13 +86,12 @@ class _Reading:
     What has to be remembered between two forwards is then a single row: the ancestors of the next node.
     """
 
-    def __init__(self, tree: Tree, network: Network, *, memory: Memory = (), start: int = 0) -> None:
-        self.next = start
-        self.memory = memory
+    def __init__(self, tree: Tree, network: Network, trunk: Trunk) -> None:
+        self.next = len(trunk.ids)
+        self.memory = trunk.memory
         self._tree = tree
         self._network = network
-        self._columns: Ints = np.arange(start)
-        self._keep_open()
+        self._columns: Ints = np.arange(self.next)
 
     def upto(self, most: int) -> int:
         """Where a forward of at most so many tokens ends, such that the rest is cut evenly."""

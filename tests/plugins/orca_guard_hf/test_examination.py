@@ -24,6 +24,7 @@ NAMES = (
     "users' text stays text",
     "scored tokens",
     "weights are numbers",
+    "packed forwards",
 )
 
 
