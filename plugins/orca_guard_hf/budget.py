@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from accelerate.utils import get_max_memory
 
 T = TypeVar("T")
 log = logging.getLogger("orca_guard")
@@ -55,6 +56,13 @@ def budget_for(config: Any, device: torch.device) -> Budget:
     vocabulary = int(getattr(config.get_text_config(), "vocab_size", 0) or 1)
     most = _CPU if device.type == "cpu" else _GPU
     return Budget(max(min(most, _SCRATCH // (_BYTES * vocabulary)), _LEAST))
+
+
+def cache_bytes(device: torch.device) -> int:
+    """What keys and values of answers under way may take: half of what is free on an accelerator, a quarter on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return int(get_max_memory()["cpu"]) // 4
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,8 +15,9 @@ from orca_guard.types import Classify, Embed, Failure, Finding, Generate, Partia
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.examination import examine
 from orca_guard_hf.feed import Feed
-from orca_guard_hf.generation import Limits, generate
-from orca_guard_hf.generation import fitted as fitted_generation
+from orca_guard_hf.generation import generate
+from orca_guard_hf.growing import Limits
+from orca_guard_hf.growing import fitted as fitted_generation
 from orca_guard_hf.network import Network
 from orca_guard_hf.packing import Packing
 from orca_guard_hf.prompting import Prompter
@@ -93,14 +94,16 @@ class HFModel(DescribedModel):
     classifiers: Classifiers
 
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
-        """Answer requests as they come: generations in batches, and between those everything else that waits."""
+        """Answer requests as they come: generations side by side, and everything else when there are no more of them."""
         feed = Feed(requests)
         while True:
-            batch = feed.generations(self.batch_size)
-            yield from self._batched(generate, batch)
-            aside = feed.aside()
-            yield from self._together(aside)
-            if not batch and not aside:
+            before = feed.taken
+            if (lone := feed.lone()) is not None:
+                yield from self._batched(generate, [lone])
+            elif feed.has_ahead:
+                yield from self._generations(feed)
+            yield from self._together(feed.aside())
+            if feed.taken == before:
                 return
 
     def examine(self) -> Iterable[Finding]:
@@ -111,6 +114,20 @@ class HFModel(DescribedModel):
     @cached_property
     def _packing(self) -> Packing:
         return Packing(self.network, context=self.context, name=self.name)
+
+    def _generations(self, feed: Feed) -> Iterator[Reported]:
+        """Over slots, where that is trusted; what they could not answer, and everything elsewhere, batch by batch."""
+        left: list[Generate] = []
+        if self._packing.trusted():
+            run = self._packing.generator(self.prompter, self.limits, slots=self.batch_size)
+            try:
+                yield from run.run(feed, lambda: self._together(feed.aside()))
+            except _TROUBLE as error:
+                log.warning("Model %r: %s Going on batch by batch.", self.name, self._failed(error))
+                left = run.unanswered
+        while batch := left[: self.batch_size] or feed.generations(self.batch_size):
+            left = left[self.batch_size :]
+            yield from self._batched(generate, batch)
 
     def _together(self, requests: Sequence[Request]) -> Iterator[Reported]:
         """What was set aside: likelihoods all at once, recorded tokens in batches, the rest one by one."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from orca_guard_hf.attention import Layout, configs_of, packed
+
 Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
 """Keys and values of each layer, each (1, heads, positions, width); empty where nothing has been read."""
 
@@ -31,13 +33,16 @@ class Network:
         self._takes = frozenset(inspect.signature(base.forward).parameters)
         self.remembers = "past_key_values" in self._takes
         """Whether it keeps keys and values between calls; if not, every step reads the whole text."""
+        self._configs = configs_of(model) if isinstance(model, torch.nn.Module) else []
+        self.sample: Memory = ()
+        """Keys and values of one token, once anything was read packed: how large they are, and where they lie."""
         self.forwarded = 0
         """Tokens that went through it so far, padding counted too."""
 
     @property
     def packs(self) -> bool:
         """Whether it takes what a packed forward has to say; whether it heeds it is another question."""
-        return {"past_key_values", "position_ids", "attention_mask", "logits_to_keep"} <= self._takes
+        return {"past_key_values", "position_ids", "logits_to_keep"} <= self._takes
 
     def forward(self, ids: Tensor, mask: Tensor, *, past: Any = None, keep: int = 0, **more: Any) -> Any:
         """Run it once.
@@ -63,38 +68,38 @@ class Network:
             return self.model(input_ids=ids, **more)
 
     def packed(
-        self, ids: Tensor, *, positions: Tensor, seen: Tensor, keep: Tensor, past: Memory
+        self, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, past: Memory
     ) -> tuple[Tensor, Memory]:
-        """Read one packed row whose tokens see what they are let see.
+        """Read one packed row whose tokens look where the layout says.
 
         Args:
             ids: tokens, (new,).
             positions: of each in its own text, (new,).
-            seen: whether a token attends to a column, (new, past + new).
+            layout: over past and new columns.
             keep: which tokens' logits are wanted, (kept,).
             past: what was read before.
 
         Returns:
             Logits of the kept tokens, (kept, vocabulary); and past and new keys and values.
         """
-        with self.lock, torch.inference_mode():
+        cache = DynamicCache(past)
+        logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep)
+        memory = tuple((layer.keys, layer.values) for layer in cache.layers)
+        self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
+        return logits, memory
+
+    def packed_into(self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor) -> Tensor:
+        """The same over a cache that transformers knows how to update."""
+        with self.lock, torch.inference_mode(), packed(self._configs, layout):
             self.forwarded += ids.numel()
             out = self.model(
                 input_ids=ids[None].to(self.device),
-                attention_mask=self._additive(seen)[None, None],
                 position_ids=positions[None].to(self.device),
-                past_key_values=DynamicCache(past),
+                past_key_values=cache,
                 use_cache=True,
                 logits_to_keep=keep.to(self.device),
             )
-            memory = tuple((layer.keys, layer.values) for layer in out.past_key_values.layers)
-        return out.logits[0], memory
-
-    def _additive(self, seen: Tensor) -> Tensor:
-        """0 where a token may look and the least number where not: some architectures misread true and false."""
-        dtype = self.model.dtype
-        mask = torch.full(seen.shape, torch.finfo(dtype).min, dtype=dtype)
-        return mask.masked_fill_(seen, 0).to(self.device)
+        return out.logits[0]  # type: ignore[no-any-return]
 
     def rows(
         self, texts: Sequence[Sequence[int]], *, pad: int, side: Literal["left", "right"]

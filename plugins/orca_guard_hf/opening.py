@@ -22,7 +22,7 @@ from orca_guard_hf import profiles
 from orca_guard_hf.checks import check_tokenizer, check_vocabulary
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.directory import Directory, inspect, read_json
-from orca_guard_hf.generation import Limits
+from orca_guard_hf.growing import Limits
 from orca_guard_hf.hub import download
 from orca_guard_hf.loader import is_hub_id, looks_like_path
 from orca_guard_hf.loading import check_loaded, refusing

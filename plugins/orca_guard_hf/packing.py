@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from orca_guard.errors import OrcaGuardError
 from orca_guard.types import Failure, Finding, Health, Score, Scores
-from orca_guard_hf.budget import budget_for
+from orca_guard_hf.budget import Budget, budget_for, cache_bytes
+from orca_guard_hf.continuous import Continuous
+from orca_guard_hf.growing import Limits
 from orca_guard_hf.network import Network
 from orca_guard_hf.probe import why_not_packed
 from orca_guard_hf.prompting import Prompter
@@ -33,6 +35,7 @@ class Packing:
         self._name = name
         self._lock = threading.Lock()
         self._why_not: str | None = None
+        self._budget: Budget | None = None
         self._scorer: TreeScorer | None = None
 
     @property
@@ -42,8 +45,8 @@ class Packing:
             if self._why_not is None:
                 self._why_not = why_not_packed(self._network, context=self._context)
                 if not self._why_not:
-                    budget = budget_for(self._network.model.config, self._network.device)
-                    self._scorer = TreeScorer(self._network, budget)
+                    self._budget = budget_for(self._network.model.config, self._network.device)
+                    self._scorer = TreeScorer(self._network, self._budget)
         return self._why_not
 
     def trusted(self) -> bool:
@@ -60,6 +63,19 @@ class Packing:
             detail = f"one request after the other: {self.why_not}"
             return Finding(name="packed forwards", health=Health.NOT_APPLICABLE, detail=detail)
         return Finding(name="packed forwards", health=Health.WELL, detail="they give the numbers of plain ones")
+
+    def generator(self, prompter: Prompter, limits: Limits, *, slots: int) -> Continuous:
+        """A run of generations with at most so many under way."""
+        assert self._budget is not None, "only what was tried is trusted"
+        token = sum(table.nbytes for pair in self._network.sample for table in pair)
+        return Continuous(
+            network=self._network,
+            prompter=prompter,
+            limits=limits,
+            slots=slots,
+            budget=self._budget,
+            room=cache_bytes(self._network.device) // token,
+        )
 
     def score(self, requests: Sequence[Score], prompter: Prompter) -> Iterator[tuple[Score, Scores | Failure]]:
         """Answer requests together, in the order in which answers are known.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orca_guard.types import Likelihood
+from orca_guard_hf.attention import blocks_of
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.network import Memory, Network, kept
 from orca_guard_hf.scoring import Joint
@@ -107,7 +108,7 @@ class _Reading:
         logits, memory = self._network.packed(
             torch.from_numpy(tree.tokens[nodes]),
             positions=torch.from_numpy(tree.depths[nodes]),
-            seen=torch.from_numpy(tree.sees(nodes, columns)),
+            layout=blocks_of(tree.sees(nodes, columns), device=self._network.device),
             keep=torch.from_numpy(keep),
             past=self.memory,
         )

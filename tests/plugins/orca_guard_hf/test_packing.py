@@ -104,7 +104,7 @@ def test_a_window_that_no_text_can_exceed_is_no_window(tmp_path: Path) -> None:
 
 
 def test_who_is_not_trusted_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = open_model(write(tmp_path, "Gemma2"), name="old one")
+    model = open_model(write(tmp_path, "Mistral"), name="old one")
     with caplog.at_level(logging.WARNING, "orca_guard"):
         ask(model, *requests_of(header=""))
         ask(model, *requests_of(header=""))
