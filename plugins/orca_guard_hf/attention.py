@@ -103,7 +103,9 @@ class Blocks:
 def blocks_of(seen: NDArray[np.bool_], *, device: torch.device) -> Blocks:
     """The layout of a row whose tokens see these columns, (new, columns)."""
     size = _BLOCK if device.type == "cpu" else max(len(seen), 1)
-    return Blocks(tuple(_block(seen, start, min(start + size, len(seen)), device) for start in range(0, len(seen), size)))
+    return Blocks(
+        tuple(_block(seen, start, min(start + size, len(seen)), device) for start in range(0, len(seen), size))
+    )
 
 
 def segments_of(lengths: Sequence[int]) -> Blocks:

@@ -21,8 +21,6 @@ from orca_guard_hf.tree import Ints
 
 _WORTH = 16
 """Tokens that another prompt shares and is just reading: so many are worth a wait of a step."""
-_ROUND = 64
-"""Slots are made longer in steps of so many tokens."""
 
 
 @dataclass(slots=True, eq=False)
@@ -66,8 +64,9 @@ class Continuous:
         self._most = slots
         self._budget = budget
         self._room = room
-        self._slots = Slots(network, count=0, length=0)
-        self._memory = _Memory(count=0, length=0)
+        self._longest = 0
+        self._slots = Slots(network, count=0)
+        self._memory = _Memory(0)
         self._going: dict[int, _Place] = {}
         self._waiting: Row | None = None
 
@@ -121,21 +120,17 @@ class Continuous:
             self._waiting = row
 
     def _has_room(self, length: int) -> bool:
-        """Whether a text of this length has a slot, now that they have been made longer if need be.
+        """Whether there is a slot for a text of this length; slots are as many as there is room for at the longest.
 
-        Where longer slots have to be fewer, those under way come to their end first.
+        Where there have to be fewer, the answers under way come to their end first.
         """
-        if length > self._slots.length:
-            longer = -(-length // _ROUND) * _ROUND
-            count = max(min(self._most, self._room // longer), 1)
+        if length > self._longest:
+            count = max(min(self._most, self._room // length), 1)
             if self._going and count < self._slots.count:
                 return False
-            if self._going:
-                self._slots.grow(longer)
-                self._memory.grow(longer)
-            else:
-                self._slots = Slots(self._network, count=count, length=longer)
-                self._memory = _Memory(count=count, length=longer)
+            self._longest = length
+            if not self._going:
+                self._slots, self._memory = Slots(self._network, count=count), _Memory(count)
         return len(self._going) < self._slots.count
 
     def _seat(self, row: Row) -> None:
@@ -186,6 +181,8 @@ class Continuous:
 
     def _read(self, most: int) -> tuple[Tensor, list[_Place]]:
         """A forward of at most so many tokens; logits of the places that are read to their end."""
+        self._slots.fit(max(place.length for place in self._going.values()))
+        self._memory.fit(self._slots.length)
         for place in self._going.values():
             if not place.reading:
                 self._begin(place)
@@ -229,8 +226,8 @@ class _Memory:
         held: tokens whose keys and values are there, (slots,).
     """
 
-    def __init__(self, *, count: int, length: int) -> None:
-        self._ids: Ints = np.full((count, length), -1, dtype=np.int64)
+    def __init__(self, count: int) -> None:
+        self._ids: Ints = np.full((count, 0), -1, dtype=np.int64)
         self._known: Ints = np.zeros(count, dtype=np.int64)
         self.held: Ints = np.zeros(count, dtype=np.int64)
 
@@ -246,7 +243,7 @@ class _Memory:
         columns = min(len(prompt), self._ids.shape[1])
         same = self._ids[:, :columns] == np.asarray(prompt[:columns])[None]
         same &= np.arange(columns)[None] < self._known[:, None]
-        return np.where(same.all(1), columns, same.argmin(1))
+        return np.logical_and.accumulate(same, 1).sum(1)
 
     def begin(self, slot: int, prompt: Sequence[int], held: int) -> None:
         """A prompt is going to be read into a slot that holds its first tokens."""
@@ -269,7 +266,8 @@ class _Memory:
         """Nothing of a slot is of use."""
         self._known[slot] = self.held[slot] = 0
 
-    def grow(self, length: int) -> None:
-        """Make room for longer texts."""
-        more = length - self._ids.shape[1]
-        self._ids = np.pad(self._ids, ((0, 0), (0, more)), constant_values=-1)
+    def fit(self, length: int) -> None:
+        """Slots have this length now."""
+        more = max(length - self._ids.shape[1], 0)
+        self._ids = np.pad(self._ids[:, :length], ((0, 0), (0, more)), constant_values=-1)
+        self._known, self.held = np.minimum(self._known, length), np.minimum(self.held, length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import pstdev
@@ -12,12 +13,15 @@ import torch
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.network import Network, vocabulary_of
 from orca_guard_hf.scoring import Joint
+from orca_guard_hf.slots import Run, Slots
 from orca_guard_hf.tree_scoring import TreeScorer
 
 SHORT, LONGEST = 64, 1024
 """Tokens of a probe: at least, and at most, because it is read before the first answer."""
 TOLERANCE, ROUNDING = 1e-3, 0.25
 """What a token's log-probability may differ by: nats, and in half precision a share of their spread over the tokens."""
+_SINGLE = 4
+"""Tokens at the end of a probe that are read one by one."""
 _WINDOW = ("window", "sliding", "chunk_size")
 
 
@@ -63,13 +67,36 @@ def _difference(rows: Sequence[tuple[int, ...]], network: Network) -> float:
     In half precision two right ways differ by rounding, up to a tenth of the spread in what was tried; two ways that do
     not read the same context differ by as much as there is.
     """
-    plain = [one for row in rows for one in _plain(row, network)]
-    joints = [Joint(rows=(row[: n + 1],), boundary=n) for row in rows for n in range(1, len(row))]
-    found = dict(TreeScorer(network, Budget(max(map(len, rows)) // 3)).scores(joints))
-    packed = [found[n][0].logprob for n in range(len(joints))]  # type: ignore[index]  # None is caught as a refusal
+    plain = [_plain(row, network) for row in rows]
+    spread = pstdev(one for line in plain for one in line)
     exact = network.model.dtype in {torch.float32, torch.float64}
-    tolerated = TOLERANCE if exact else max(TOLERANCE, ROUNDING * pstdev(plain))
-    return max(abs(a - b) for a, b in zip(plain, packed, strict=True)) / tolerated
+    tolerated = TOLERANCE if exact else max(TOLERANCE, ROUNDING * spread)
+    found = [*_by_tree(rows, network), *_by_slots(rows, network)]
+    differences = [abs(value - plain[row][at - 1]) for row, at, value in found]
+    return max(differences) / tolerated if all(map(math.isfinite, differences)) else math.inf
+
+
+def _by_tree(rows: Sequence[tuple[int, ...]], network: Network) -> Iterator[tuple[int, int, float]]:
+    """Row, place and log-probability of every token but the first, read as a tree in pieces."""
+    places = [(number, at) for number, row in enumerate(rows) for at in range(1, len(row))]
+    joints = [Joint(rows=(rows[number][: at + 1],), boundary=at) for number, at in places]
+    scorer = TreeScorer(network, Budget(max(map(len, rows)) // 3))
+    for place, likelihoods in scorer.scores(joints):
+        yield (*places[place], likelihoods[0].logprob if likelihoods else math.nan)
+
+
+def _by_slots(rows: Sequence[tuple[int, ...]], network: Network) -> Iterator[tuple[int, int, float]]:
+    """The same of some tokens, as texts grow side by side: two long runs of each, then token by token."""
+    slots = Slots(network, count=len(rows))
+    slots.fit(max(map(len, rows)))
+    edges = [[0, len(row) // 2, *range(len(row) - _SINGLE - 1, len(row))] for row in rows]
+    for step in range(len(edges[0]) - 1):
+        runs = [
+            Run(n, edge[step], row[edge[step] : edge[step + 1]])
+            for n, (edge, row) in enumerate(zip(edges, rows, strict=True))
+        ]
+        table = slots.read(runs).float().log_softmax(-1)
+        yield from ((run.slot, run.end, float(table[run.slot, rows[run.slot][run.end]])) for run in runs)
 
 
 def _plain(row: tuple[int, ...], network: Network) -> list[float]:

@@ -15,6 +15,9 @@ from transformers import Cache
 from orca_guard_hf.attention import attention, bias_of
 from orca_guard_hf.network import Network
 
+_ROUND, _SLACK = 32, 96
+"""Columns that slots grow by, and columns too many that they put up with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -36,15 +39,17 @@ class Slots(Cache):
     Args:
         network: whose.
         count: texts at once.
-        length: tokens of each.
+
+    Attributes:
+        length: tokens that every slot has room for.
     """
 
-    def __init__(self, network: Network, *, count: int, length: int) -> None:
+    def __init__(self, network: Network, *, count: int) -> None:
         super().__init__(layers=[])
         self.count = count
-        self.length = length
+        self.length = 0
         self._network = network
-        self._layers = [(_blank(keys, count, length), _blank(values, count, length)) for keys, values in network.sample]
+        self._layers = [(_blank(keys, count, 0), _blank(values, count, 0)) for keys, values in network.sample]
         self._where = torch.empty(2, 0, dtype=torch.long)
 
     def read(self, runs: Sequence[Run]) -> Tensor:
@@ -59,7 +64,7 @@ class Slots(Cache):
             self,
             torch.tensor([token for run in runs for token in run.tokens]),
             positions=torch.from_numpy(positions),
-            layout=_layout_of(runs),
+            layout=_layout_of(runs, columns=self.length),
             keep=torch.from_numpy(np.cumsum(counts) - 1),
         )
 
@@ -74,14 +79,17 @@ class Slots(Cache):
         for table in self._tables():
             table[slot] = 0
 
-    def grow(self, length: int) -> None:
-        """Make room for longer texts; what is there stays."""
-        for number, pair in enumerate(self._layers):
-            longer = [_blank(table, self.count, length) for table in pair]
-            for new, old in zip(longer, pair, strict=True):
-                new[:, :, : self.length] = old
-            self._layers[number] = (longer[0], longer[1])
-        self.length = length
+    def fit(self, length: int) -> None:
+        """Be as long as the longest text, or not much longer: products are fast over tables that they use up whole."""
+        wanted = -(-length // _ROUND) * _ROUND
+        if not self.length - _SLACK <= length <= self.length:
+            common = min(wanted, self.length)
+            for number, pair in enumerate(self._layers):
+                fitted = [_blank(table, self.count, wanted) for table in pair]
+                for new, old in zip(fitted, pair, strict=True):
+                    new[:, :, :common] = old[:, :, :common]
+                self._layers[number] = (fitted[0], fitted[1])
+            self.length = wanted
 
     def _tables(self) -> Iterator[Tensor]:
         return chain.from_iterable(self._layers)
@@ -119,14 +127,14 @@ class _Layout:
     longer: tuple[tuple[int, Run, Tensor], ...]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
+        """Every new token over its own slot, (1, heads, new, width)."""
         out = query.new_empty(*query.shape[:-1], value.shape[-1])
-        places, slots = (part.to(query.device) for part in self.single)
-        if len(slots):
-            top, _, _, columns = self.bias.shape
-            asked = query.new_zeros(top, *query.shape[1:2], 1, query.shape[3])
-            asked[slots, :, 0] = query[0, :, places].transpose(0, 1)
-            seen, told = key[:top, :, :columns], value[:top, :, :columns]
-            given = attention(asked, seen, told, self.bias.to(query.device), scale=scale)
+        if top := len(self.bias):
+            places, slots = (part.to(query.device) for part in self.single)
+            asked = query[0, :, places].transpose(0, 1)[:, :, None]
+            if len(slots) < top:
+                asked = query.new_zeros(top, *asked.shape[1:]).index_copy_(0, slots, asked)
+            given = attention(asked, key[:top], value[:top], self.bias.to(query.device), scale=scale)
             out[0, :, places] = given[slots, :, 0].transpose(0, 1)
         for place, run, bias in self.longer:
             mine = slice(run.slot, run.slot + 1)
@@ -136,19 +144,16 @@ class _Layout:
         return out
 
 
-def _layout_of(runs: Sequence[Run]) -> _Layout:
+def _layout_of(runs: Sequence[Run], *, columns: int) -> _Layout:
     places = np.cumsum([0, *(len(run.tokens) for run in runs)]).tolist()
     placed = list(zip(places, runs, strict=False))
-    single = [(place, run) for place, run in placed if len(run.tokens) == 1]
-    slots = torch.tensor([run.slot for _, run in single], dtype=torch.long)
-    lengths = torch.zeros(max((run.slot + 1 for _, run in single), default=0), dtype=torch.long)
-    lengths[slots] = torch.tensor([run.end for _, run in single], dtype=torch.long)
-    columns = torch.arange(int(lengths.max()) if len(single) else 0)
-    seen = columns[None, :] < lengths.clamp(min=1)[:, None]
+    single = sorted(((run.slot, place, run.end) for place, run in placed if len(run.tokens) == 1))
+    slots, at, ends = torch.tensor(single, dtype=torch.long).view(-1, 3).unbind(1)
+    lengths = torch.ones(int(slots.max()) + 1 if single else 0, dtype=torch.long).index_copy_(0, slots, ends)
     longer = ((place, run, _causal(run)) for place, run in placed if len(run.tokens) > 1)
     return _Layout(
-        single=(torch.tensor([place for place, _ in single], dtype=torch.long), slots),
-        bias=bias_of(seen)[:, None, None],
+        single=(at, slots),
+        bias=bias_of(torch.arange(columns)[None] < lengths[:, None])[:, None, None],
         longer=tuple(longer),
     )
 

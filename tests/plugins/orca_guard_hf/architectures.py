@@ -32,7 +32,13 @@ FITTING: dict[str, dict[str, Any]] = {
 }
 UNFIT: dict[str, dict[str, Any]] = {
     "Bloom": {"hidden_size": 32, "n_layer": 3, "n_head": 4, "initializer_range": 0.4},
-    "Falcon": {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "alibi": True, "initializer_range": 0.4},
+    "Falcon": {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "alibi": True,
+        "initializer_range": 0.4,
+    },
     "Mpt": {"d_model": 32, "n_layers": 3, "n_heads": 4, "max_seq_len": 256, "initializer_range": 0.4},
     "Mistral": {**_SMALL, "num_key_value_heads": 2, "sliding_window": 24},
     "Gemma2": {**_SMALL, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 24},

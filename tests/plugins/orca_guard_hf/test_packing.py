@@ -27,7 +27,9 @@ HEADER = "Q: how quick is a fox?\nA: as quick as seven dozen lazy wizards.\n\n"
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
 asked = st.lists(
     st.builds(
-        lambda head, question, choices: Score(context=f"{head}{question}", continuations=tuple(f" {c}" for c in choices)),
+        lambda head, question, choices: Score(
+            context=f"{head}{question}", continuations=tuple(f" {c}" for c in choices)
+        ),
         st.sampled_from(["", HEADER, HEADER + HEADER]),
         texts,
         st.lists(texts, min_size=1, max_size=4),
@@ -61,7 +63,10 @@ def any_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 def requests_of(*, header: str, questions: int = 6) -> list[Score]:
     return [
-        Score(context=f"{header}Q: {' '.join(WORDS[n : n + 3])}\nA:", continuations=(" fox jumps", " fox", f" {WORDS[-n]}"))
+        Score(
+            context=f"{header}Q: {' '.join(WORDS[n : n + 3])}\nA:",
+            continuations=(" fox jumps", " fox", f" {WORDS[-n]}"),
+        )
         for n in range(1, questions + 1)
     ]
 
@@ -69,7 +74,7 @@ def requests_of(*, header: str, questions: int = 6) -> list[Score]:
 # --- equal to the plain path -------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=asked, budget=st.integers(8, 200))
 def test_any_requests_in_any_pieces_have_the_plain_path_s_numbers(
     model: HFModel, requests: list[Score], budget: int
@@ -141,7 +146,9 @@ def truthfulqa() -> list[Score]:
         pytest.skip("TruthfulQA is not beside the project")
     kinds = ("mc1_targets", "mc2_targets")
     return [
-        Score(context=f"{HEADER * 4}Q: {row['question']}\nA:", continuations=tuple(f" {choice}" for choice in row[kind]))
+        Score(
+            context=f"{HEADER * 4}Q: {row['question']}\nA:", continuations=tuple(f" {choice}" for choice in row[kind])
+        )
         for row in json.loads(DATA.read_text("utf-8"))
         for kind in kinds
     ]
