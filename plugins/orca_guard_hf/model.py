@@ -136,7 +136,8 @@ class HFModel(DescribedModel):
         recorded = [request for request in requests if isinstance(request, Retrace)]
         for start in range(0, len(recorded), self.batch_size):
             yield from self._batched(retrace, recorded[start : start + self.batch_size])
-        others = (request for request in requests if not isinstance(request, Score | Retrace))
+        yield from self._classified([request for request in requests if isinstance(request, Classify)])
+        others = (request for request in requests if not isinstance(request, Score | Retrace | Classify))
         yield from ((request, self._reply(request)) for request in others)
 
     def _scored(self, requests: Sequence[Score]) -> Iterator[Reported]:
@@ -150,6 +151,20 @@ class HFModel(DescribedModel):
             except _TROUBLE as error:
                 log.warning("Model %r: %s Going on one by one.", self.name, self._failed(error))
         yield from ((request, self._reply(request)) for request in waiting)
+
+    def _classified(self, requests: Sequence[Classify]) -> Iterator[Reported]:
+        """Together; where that makes trouble, one by one, so that it is one request's trouble."""
+        waiting = list(requests)
+        try:
+            for request, reply in self.classifiers.classify(requests, batch_size=self.batch_size):
+                _strike(waiting, request)
+                yield request, reply
+        except _TROUBLE as error:
+            if len(waiting) == 1:
+                yield waiting[0], Failure(self._failed(error))
+            else:
+                for request in waiting:
+                    yield from self._classified([request])
 
     def _batched(self, answer: Callable[..., Iterator[Reported]], batch: Sequence[Request]) -> Iterator[Reported]:
         waiting = list(batch)
@@ -177,8 +192,6 @@ class HFModel(DescribedModel):
                 return score(request, context=self.context, batch_size=self.batch_size, **more)
             case Embed():
                 return embed(request, context=self.context, batch_size=self.batch_size, **more)
-            case Classify():
-                return self.classifiers.classify(request, batch_size=self.batch_size)
         raise ModelFailed(f"model {self.name!r} cannot answer {type(request).__name__}.")
 
     def _failed(self, error: Exception) -> ModelFailed:
