@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from accelerate.utils import get_max_memory
+from accelerate.utils import get_max_memory  # type: ignore[import-untyped]
 
 T = TypeVar("T")
 log = logging.getLogger("orca_guard")

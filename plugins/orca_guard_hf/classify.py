@@ -23,6 +23,7 @@ from orca_guard_hf.reader import AFTER_PADDING, Classifier, Reader
 
 Function = Literal["auto", "sigmoid", "softmax", "none"]
 _Text = str | tuple[str, str]
+_Reported = tuple[Classify, Classification | Failure]
 _HUGE = 1 << 30
 
 
@@ -46,9 +47,7 @@ class Classifiers:
         self._loaded: dict[str, Reader] = {}
         self._lock = threading.Lock()
 
-    def classify(
-        self, requests: Sequence[Classify], *, batch_size: int
-    ) -> Iterator[tuple[Classify, Classification | Failure]]:
+    def classify(self, requests: Sequence[Classify], *, batch_size: int) -> Iterator[_Reported]:
         """Label scores for every text of the requests, those of one classifier read together.
 
         A request whose directory is no classifier, whose text is longer than it can read or whose scores are no numbers
@@ -57,13 +56,15 @@ class Classifiers:
         for model in dict.fromkeys(request.model for request in requests):
             mine = [request for request in requests if request.model == model]
             with self._lock:
-                try:
-                    reader = self._get(model)
-                except OrcaGuardError as error:
-                    replies = [(request, Failure(error)) for request in mine]
-                else:
-                    replies = _replies(mine, reader, batch_size)
+                replies = self._answered(mine, model, batch_size)
             yield from replies
+
+    def _answered(self, requests: Sequence[Classify], model: str, batch_size: int) -> list[_Reported]:
+        try:
+            reader = self._get(model)
+        except OrcaGuardError as error:
+            return [(request, Failure(error)) for request in requests]
+        return _replies(requests, reader, batch_size)
 
     def _get(self, reference: str) -> Reader:
         directory = inspect(_locate(reference, offline=self._offline, code=self._trust))
@@ -92,9 +93,7 @@ def _load(
     with refusing(f"the classifier in {path}"):
         loader: Any = transformers.AutoTokenizer
         tokenizer = loader.from_pretrained(path, **more)
-        model, info = kind.from_pretrained(
-            path, dtype=dtype, weights_only=True, output_loading_info=True, **more
-        )
+        model, info = kind.from_pretrained(path, dtype=dtype, weights_only=True, output_loading_info=True, **more)
         check_loaded(info, path)
         model.to(device).eval()
     if tokens and not tokenizer.is_fast:
@@ -149,11 +148,9 @@ class _Asked:
         return [{name: self.encoded[name][n] for name in names} for n in range(len(self.request.texts))]
 
 
-def _replies(
-    requests: Sequence[Classify], reader: Reader, batch_size: int
-) -> list[tuple[Classify, Classification | Failure]]:
+def _replies(requests: Sequence[Classify], reader: Reader, batch_size: int) -> list[_Reported]:
     classifier = reader.classifier
-    replies: list[tuple[Classify, Classification | Failure]] = []
+    replies: list[_Reported] = []
     asked: list[_Asked] = []
     for request in requests:
         try:

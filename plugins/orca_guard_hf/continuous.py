@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from orca_guard.contracts import Reported
-from orca_guard.types import Failure, Generate
+from orca_guard.types import Failure, Generate, Generation, Partial
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.feed import Feed
 from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, take
@@ -174,7 +174,7 @@ class Continuous:
             if reply is not None:
                 yield place.row.request, reply
 
-    def _said(self, place: _Place) -> object:
+    def _said(self, place: _Place) -> Generation | Failure | Partial | None:
         if place.row.over:
             return reply_of(place.row, self._prompter, time.monotonic() - place.since)
         return look(place.row, self._prompter)
@@ -243,7 +243,8 @@ class _Memory:
         columns = min(len(prompt), self._ids.shape[1])
         same = self._ids[:, :columns] == np.asarray(prompt[:columns])[None]
         same &= np.arange(columns)[None] < self._known[:, None]
-        return np.logical_and.accumulate(same, 1).sum(1)
+        shared: Ints = np.logical_and.accumulate(same, 1).sum(1)
+        return shared
 
     def begin(self, slot: int, prompt: Sequence[int], held: int) -> None:
         """A prompt is going to be read into a slot that holds its first tokens."""

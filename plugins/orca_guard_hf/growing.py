@@ -40,10 +40,12 @@ class Row:
 
     @property
     def over(self) -> bool:
+        """Whether it has its reply."""
         return self.finish is not None or self.error is not None
 
     @property
     def late(self) -> bool:
+        """Whether its time is up."""
         return self.request.deadline is not None and time.monotonic() >= self.request.deadline
 
 

@@ -94,7 +94,7 @@ class HFModel(DescribedModel):
     classifiers: Classifiers
 
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
-        """Answer requests as they come: generations side by side, and everything else when there are no more of them."""
+        """Answer requests as they come: generations side by side, and the rest whenever no generation waits."""
         feed = Feed(requests)
         while True:
             before = feed.taken

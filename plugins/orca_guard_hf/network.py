@@ -84,7 +84,8 @@ class Network:
         """
         cache = DynamicCache(past)
         logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep)
-        memory = tuple((layer.keys, layer.values) for layer in cache.layers)
+        layers: Any = cache.layers
+        memory: Memory = tuple((layer.keys, layer.values) for layer in layers)
         self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
         return logits, memory
 

@@ -1,4 +1,4 @@
-"""The fast way through a network: many requests in one forward, once it has been seen to give the plain way's numbers."""
+"""The fast way through a network: many requests in one forward, once that gave the plain way's numbers."""
 
 from __future__ import annotations
 

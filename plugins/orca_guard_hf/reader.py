@@ -87,14 +87,16 @@ class Reader:
         """Why texts are not put side by side; empty where they are. The network is tried when this is first asked."""
         chance = random.Random(1)  # noqa: S311  # nothing is kept secret with it
         lengths = [min(length, self.classifier.longest) for length in _PROBE]
-        vocabulary = int(self.classifier.model.config.vocab_size)
-        ids = [[chance.randrange(vocabulary) for _ in range(length)] for length in lengths]
+        config = self.classifier.model.config
+        special = {*self.classifier.tokenizer.all_special_ids, config.pad_token_id}
+        usual = [i for i in range(int(config.vocab_size)) if i not in special]
+        ids = [chance.choices(usual, k=length) for length in lengths]
         typed = "token_type_ids" in self.classifier.tokenizer.model_input_names
         rows = [{"input_ids": row} | ({"token_type_ids": [0] * len(row)} if typed else {}) for row in ids]
         try:
             side_by_side = torch.cat([one.flatten() for one in self._packed(rows)])
             alone = torch.cat([one.flatten() for row in rows for one in self._padded([row])])
-        except Exception as error:  # noqa: BLE001  # an architecture may raise anything at what it was not made for
+        except Exception as error:  # an architecture may raise anything at what it was not made for
             if is_out_of_memory(error):
                 raise
             return f"it refuses packed forwards ({type(error).__name__})"

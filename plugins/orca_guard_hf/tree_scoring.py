@@ -1,4 +1,4 @@
-"""Log-likelihoods of many requests at once: what their rows share is read once, and only scored positions are judged."""
+"""Log-likelihoods of many requests at once: what they share is read once, and only scored positions are judged."""
 
 from __future__ import annotations
 

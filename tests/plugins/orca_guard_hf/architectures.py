@@ -1,4 +1,4 @@
-"""Tiny models of many architectures with random weights: those that packed forwards fit, and those they must not touch."""
+"""Tiny models of many architectures: those that packed forwards fit, and those they must not touch."""
 
 from __future__ import annotations
 
