@@ -32,8 +32,8 @@ class Layout(Protocol):
 _layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
 
 
-def _attention(
-    module: torch.nn.Module,  # noqa: ARG001  # as transformers calls it
+def _attention(  # noqa: PLR0917  # as transformers calls it
+    module: torch.nn.Module,  # noqa: ARG001
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -136,7 +136,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *,
 
 
 def _by_hand(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """Two products and a softmax in single precision: on CPUs faster than the fused kernel for few tokens, or in half."""
+    """Two products and a softmax in single precision: on CPUs faster than one kernel for few tokens, or in half."""
     batch, heads, new, width = query.shape
     grouped = query.reshape(batch, key.shape[1], -1, width)
     scores = torch.matmul(grouped, key.transpose(-1, -2)).float().mul_(scale).view(batch, heads, new, -1)

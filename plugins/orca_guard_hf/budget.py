@@ -59,7 +59,7 @@ def budget_for(config: Any, device: torch.device) -> Budget:
 
 
 def cache_bytes(device: torch.device) -> int:
-    """What keys and values of answers under way may take: half of what is free on an accelerator, a quarter on a CPU."""
+    """What keys and values of answers under way may take: half of what is free on an accelerator, else a quarter."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] // 2
     return int(get_max_memory()["cpu"]) // 4

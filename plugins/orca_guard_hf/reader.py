@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any, TypeAlias
 
@@ -77,9 +77,10 @@ class Reader:
         found: dict[int, Tensor] = {}
         order = sorted(range(len(rows)), key=lambda n: len(rows[n]["input_ids"]))
         while order:
-            count, logits = self._budget.within(lambda most: self._some([rows[n] for n in order], most, batch_size))
-            found.update(zip(order[:count], logits, strict=True))
-            order = order[count:]
+            left = [rows[n] for n in order]
+            logits = self._budget.within(partial(self._some, left, batch_size))
+            found.update(zip(order, logits, strict=False))
+            order = order[len(logits) :]
         return [found[n] for n in range(len(rows))]
 
     @cached_property
@@ -104,15 +105,15 @@ class Reader:
         tolerated = _TOLERANCE if exact else max(_TOLERANCE, _ROUNDING * float(alone.std()))
         return "" if float((side_by_side - alone).abs().max()) < tolerated else "packed forwards change its numbers"
 
-    def _some(self, rows: Sequence[Row], most: int, batch_size: int) -> tuple[int, list[Tensor]]:
-        """Read the first of these texts, shortest first, up to so many tokens; how many they were."""
+    def _some(self, rows: Sequence[Row], batch_size: int, most: int) -> list[Tensor]:
+        """Read the first of these texts, shortest first, up to so many tokens."""
         lengths = np.asarray([len(row["input_ids"]) for row in rows])
         if not self.why_not:
             count = max(int(np.searchsorted(np.cumsum(lengths), most, side="right")), 1)
-            return count, self._packed(rows[:count])
+            return self._packed(rows[:count])
         padded = lengths * np.arange(1, len(rows) + 1)
         count = min(max(int(np.searchsorted(padded, most, side="right")), 1), batch_size)
-        return count, self._padded(rows[:count])
+        return self._padded(rows[:count])
 
     def _padded(self, rows: Sequence[Row]) -> list[Tensor]:
         """The library's own way."""
