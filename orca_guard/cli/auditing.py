@@ -42,6 +42,19 @@ def measuring() -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
+def following() -> Iterator[Callable[[int, int], None]]:
+    """A bar over records that a model is asked about again."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns) as bar:
+        task = bar.add_task("loading")
+
+        def told(done: int, records: int) -> None:
+            bar.update(task, completed=done, total=records, description="following")
+
+        yield told
+
+
+@contextmanager
 def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mapping[str, Any]]], None]]:
     """A bar over all records, with how fast they come and the scores so far."""
     columns = (

@@ -63,10 +63,11 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """DONE where nothing contradicts a sealed run, FAILED for a fault, INCONCLUSIVE for a run without a seal."""
+        """FAILED for a fault, INCONCLUSIVE where something could not be looked at or no seal is there, or else DONE."""
         if self.faulty:
             return ExitCode.FAILED
-        return ExitCode.DONE if self.sealed else ExitCode.INCONCLUSIVE
+        skipped = any(check.status is Status.SKIPPED for check in self.checks)
+        return ExitCode.DONE if self.sealed and not skipped else ExitCode.INCONCLUSIVE
 
 
 @dataclass(slots=True)
