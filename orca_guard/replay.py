@@ -104,7 +104,7 @@ def replay(
     nonce: str,
     models: Mapping[str, ModelTable],
     told: Callable[[int, int], None] = lambda _done, _all: None,
-) -> tuple[Check, ...]:
+) -> Check:
     """Draw records from a run that verifies, and hold them against the model.
 
     Args:
@@ -130,7 +130,7 @@ def replay(
     with TextIndex(bundle.all_texts()) as texts:
         _Replay(bench, texts, ledger, outcome).go_through(drawn, told=told)
     what = f"{len(drawn)} of {records} records, drawn by nonce {nonce}: {_said(outcome, bench, records)}"
-    return (ledger.settle("replay", outcome.status, what),)
+    return ledger.settle("replay", outcome.status, what)
 
 
 # --- what is held against what -----------------------------------------------------------------

@@ -48,8 +48,7 @@ def forger(nano: Path, tmp_path: Path) -> Forger:
 
 def checked(run: Path, *, by: Host | None = None, count: int = 1000, **more: Any) -> Check:
     models = more.pop("models", ORACLE)
-    (check,) = replay(run, by or host(), count=count, nonce=more.pop("nonce", "n"), models=models, **more)
-    return check
+    return replay(run, by or host(), count=count, nonce=more.pop("nonce", "n"), models=models, **more)
 
 
 def by_nano(run: Path, **more: Any) -> Check:

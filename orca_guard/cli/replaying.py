@@ -44,7 +44,7 @@ def check_options(*, count: int | None, models: tuple[str, ...], **others: str |
 
 def replayed(
     folder: Path, host: Host, *, count: int, models: tuple[str, ...], nonce: str | None, **settings: Any
-) -> tuple[Check, ...]:
+) -> Check:
     """What the model says of records drawn from a run."""
     from orca_guard.cli.auditing import following  # noqa: PLC0415  # not needed for help
     from orca_guard.journal.bundle import Bundle  # noqa: PLC0415

@@ -28,8 +28,8 @@ STYLES = {"proven": "green", "asserted": "yellow", "fault": "bold red", "skipped
       orca-guard verify runs/release-2 --replay 300 --model ./Orca-2-7b
 
     \b
-    Exit codes: 0 nothing contradicts the run, 1 a fault was found, 2 no run or not readable,
-    3 nothing contradicts it, but it is not sealed, or this is not the model to replay it with."""
+    Exit codes: 0 nothing contradicts the run, 1 a fault was found, 2 no run, not readable, or another model than
+    the run's, 3 nothing contradicts it, but it is not sealed, or of nothing that was drawn a model could be asked."""
 )
 @click.argument("folder", type=PATH, metavar="RUN")
 @click.option("--anchor", default="", metavar="DIGEST", help="The plan's digest as it was registered beforehand.")
@@ -46,13 +46,15 @@ def verify(
     Needs no model and no plugin, and says of each thing whether it is proven here or rests on somebody's word. With
     --replay and the model it finds answers and likelihoods that were made up.
     """
-    from orca_guard.verify import verify as check  # noqa: PLC0415  # not needed for help
+    from orca_guard.verify import Status  # noqa: PLC0415  # not needed for help
+    from orca_guard.verify import verify as check_folder  # noqa: PLC0415
 
     as_json = options.pop("as_json")
     check_options(**options)
-    report = check(folder, anchor=anchor, data=data, public=public)
+    report = check_folder(folder, anchor=anchor, data=data, public=public)
     if options["count"] and not report.faulty:
-        report = replace(report, checks=(*report.checks, *replayed(folder, host_of(ctx), **options)))
+        check = replayed(folder, host_of(ctx), **options)
+        report = replace(report, checks=(*report.checks, check), unanswered=check.status is Status.SKIPPED)
     if as_json:
         checks = [asdict(one) for one in report.checks]
         told = {"run": str(folder), "plan": report.plan, "sealed": report.sealed, "faulty": report.faulty}
@@ -82,6 +84,8 @@ def _summary(report: Report) -> str:
         count = sum(check.count for check in report.checks)
         told = "1 thing is not as it should be" if count == 1 else f"{count} things are not as they should be"
         return f"[bold red]faulty[/]: {told}"
+    if report.unanswered:
+        return "[yellow]not replayed[/]: nothing contradicts the run, and nothing that was drawn could be followed"
     if not report.sealed:
         return "[yellow]not sealed[/]: nothing contradicts what is here, and the run does not say that it is complete"
     return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}"

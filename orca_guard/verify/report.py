@@ -50,11 +50,13 @@ class Report:
         plan: digest of the plan; empty where it cannot be read.
         sealed: whether there is a seal, so that the run says it is complete.
         checks: in the order in which they build on each other.
+        unanswered: whether a model was to be asked, and of nothing that was drawn it could be.
     """
 
     plan: str
     sealed: bool
     checks: tuple[Check, ...]
+    unanswered: bool = False
 
     @property
     def faulty(self) -> bool:
@@ -63,11 +65,10 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """FAILED for a fault, INCONCLUSIVE where something could not be looked at or no seal is there, or else DONE."""
+        """FAILED for a fault, INCONCLUSIVE without a seal or with a question unanswered, DONE for all else."""
         if self.faulty:
             return ExitCode.FAILED
-        skipped = any(check.status is Status.SKIPPED for check in self.checks)
-        return ExitCode.DONE if self.sealed and not skipped else ExitCode.INCONCLUSIVE
+        return ExitCode.DONE if self.sealed and not self.unanswered else ExitCode.INCONCLUSIVE
 
 
 @dataclass(slots=True)
