@@ -65,7 +65,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     """Measure the pipeline that `run` serves, and leave a folder that `verify` can check."""
     from orca_guard import audit as audits  # noqa: PLC0415  # not before the options are known to be good
     from orca_guard.cli.auditing import show_plan, show_seal  # noqa: PLC0415
-    from orca_guard.journal.signature import read_key, sign  # noqa: PLC0415
+    from orca_guard.journal.signature import attest, read_key, sign  # noqa: PLC0415
 
     host, place = host_of(ctx), audits.Rank.here()
     own = {key: options.pop(key) for key in _OWN}
@@ -87,6 +87,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
         return ExitCode.DONE
     if own["sign"]:
         sign(begun.bundle, own["sign"])
+        attest(begun.bundle, own["sign"])
     return show_seal(begun.bundle.root, seal, as_json=own["as_json"])
 
 
