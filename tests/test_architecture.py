@@ -70,7 +70,8 @@ KNOW = {
     "scoring": {"errors", "items", "reading", "types"},
     "gates": {"errors"},
     "figures": {"errors", "gates", "identity", "items", "stats"},
-    "journal": {"errors", "identity"},
+    "roster": set[str](),
+    "journal": {"errors", "identity", "roster"},
     "packs": {"errors", "items", "rows", "types"},
     "verify": {
         "errors",

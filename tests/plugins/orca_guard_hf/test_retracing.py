@@ -46,7 +46,7 @@ def test_what_was_written_greedily_is_never_far_from_the_best(tiny: Path, batch_
         assert (found.prompt, found.text) == (generation.prompt, generation.text)
         assert len(found.shortfalls) == len(found.logprobs) == len(trail.ids) == generation.new_tokens
         assert max(found.shortfalls, default=0.0) < NOISE
-        assert generation.finish == "stop" or found.finish == generation.finish
+        assert generation.finish in {"stop", found.finish}
 
 
 def test_shortfalls_are_those_of_a_token_by_token_reference(model: HFModel) -> None:
