@@ -106,7 +106,7 @@ class _Drive(Generic[K, T]):
         self._taken = 0
         fault: Exception = ModelFailed(f"{name} gave no reply")
         try:
-            with closing(_closable(self._targets[name].run(_Pull(self, name)))) as replies:
+            with closing(closable(self._targets[name].run(_Pull(self, name)))) as replies:
                 for request, reply in replies:
                     if isinstance(reply, Partial):
                         yield from (Streamed(r.key, request, reply) for r, _ in self._out.get(request, ()))
@@ -203,6 +203,6 @@ def _sound(reply: Any, name: str) -> Reply | Failure:
     return Failure(ModelFailed(f"{name} answered with {type(reply).__name__}, which is no reply"))
 
 
-def _closable(replies: Iterator[Any]) -> Any:
+def closable(replies: Iterator[Any]) -> Any:
     """A target may return any iterator; only a generator needs closing."""
     return replies if hasattr(replies, "close") else (reply for reply in replies)

@@ -159,6 +159,8 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         click.echo(json_text({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
+    if seal.get("cached"):
+        note(f"{seal['cached']} of {seal['records']} records rest on answers kept from earlier runs", style="yellow")
     for gate in seal["gates"]:
         bound = f"≥ {gate['at_least']:g}" if gate["at_most"] is None else f"≤ {gate['at_most']:g}"
         what = " ".join(str(gate[key]) for key in ("benchmark", "metric", "subject", "group") if gate[key])
