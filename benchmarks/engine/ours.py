@@ -69,7 +69,7 @@ def _plain(reply: Any) -> Any:
     if hasattr(reply, "likelihoods"):
         return [[one.logprob, one.greedy] for one in reply.likelihoods]
     if hasattr(reply, "scores"):
-        return [list(scores.values()) for scores in reply.scores][0]
+        return list(reply.scores[0].values())
     if hasattr(reply, "ids"):
         return list(reply.ids)
     raise reply.error

@@ -17,7 +17,8 @@ from benchmarks.engine.work import Work
 def main() -> None:
     """Do it."""
     torch.set_num_threads(1)
-    transformers.utils.logging.set_verbosity_error()
+    library: Any = transformers.utils.logging
+    library.set_verbosity_error()
     work, peer, batch = Work(**json.loads(sys.argv[1])), sys.argv[2], int(sys.argv[3])
     clock = Clock()
     clock.hand_over(DO[work.kind, peer](work, batch, clock))
@@ -86,7 +87,8 @@ def _batching(work: Work, batch: int, clock: Clock) -> list[Any]:
     how = ContinuousBatchingConfig(
         num_blocks=256, page_size=64, max_batch_tokens=256, max_requests_per_batch=batch, use_cuda_graph=False
     )
-    greedy = transformers.GenerationConfig(do_sample=False, max_new_tokens=128, eos_token_id=-1, pad_token_id=2)
+    make: Any = transformers.GenerationConfig
+    greedy = make(do_sample=False, max_new_tokens=128, eos_token_id=-1, pad_token_id=2)
     ids = [tokenizer.encode(_rendered(tokenizer, text), add_special_tokens=False) for text, _ in work.asked()]
     found: dict[str, list[int]] = {}
     with (

@@ -61,12 +61,9 @@ def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Wo
             rows = _keep(folder, f"truthfulqa-{label}-{count}", _truthfulqa(data, header, count))
             for dtype in ("float32", "bfloat16"):
                 yield _work(folder, f"TruthfulQA MC1+MC2, {label}, {count} questions", "score", model, dtype, rows)
-    for name, rows in (
-        ("HellaSwag", _hellaswag(data)),
-        ("ARC-Challenge by text", _arc(data)),
-        ("MMLU by text", _mmlu(data)),
-    ):
-        kept = _keep(folder, name, rows[: 400 if full else 60])
+    choices = {"HellaSwag": _hellaswag, "ARC-Challenge by text": _arc, "MMLU by text": _mmlu}
+    for name, read in choices.items():
+        kept = _keep(folder, name, read(data)[: 400 if full else 60])
         yield _work(folder, f"{name}, zero-shot", "score", "15M", "float32", kept)
     prompts = _keep(folder, "gsm8k", _gsm8k(data))
     for model in MODELS:
@@ -119,11 +116,11 @@ def _arc(data: Path) -> list[Any]:
 def _mmlu(data: Path) -> list[Any]:
     import csv  # noqa: PLC0415  # only here
 
-    found = []
+    found: list[Any] = []
     for path in sorted((data / "mmlu/test").glob("*.csv"))[::3]:
         with path.open(encoding="utf-8", newline="") as file:
-            for row in list(csv.DictReader(file))[:40]:
-                found.append([f"{row['question'].strip()}\nAnswer:", [f" {row[f'choice{n}']}" for n in range(4)]])
+            rows = list(csv.DictReader(file))[:40]
+        found += ([f"{r['question'].strip()}\nAnswer:", [f" {r[f'choice{n}']}" for n in range(4)]] for r in rows)
     random.Random(SEED).shuffle(found)
     return found
 
@@ -204,11 +201,11 @@ def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
 def _make_bert(folder: Path, data: Path) -> None:
     import torch  # noqa: PLC0415
     from tokenizers import BertWordPieceTokenizer  # noqa: PLC0415
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast  # noqa: PLC0415
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer  # noqa: PLC0415
 
     pieces: Any = BertWordPieceTokenizer()
     pieces.train_from_iterator(_corpus(data), vocab_size=20_000, show_progress=False)
-    make: Any = BertTokenizerFast
+    make: Any = BertTokenizer
     make(tokenizer_object=pieces._tokenizer, model_max_length=512).save_pretrained(folder)  # noqa: SLF001
     torch.manual_seed(SEED)
     labels = dict(enumerate(TOXICITY))

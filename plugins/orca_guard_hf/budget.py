@@ -16,7 +16,7 @@ _SCRATCH = 512 << 20
 """Bytes that the scores over the vocabulary and the masks of one forward may take beside weights and cache."""
 _BYTES = 10
 """Of one score while it is worked on: half precision once, single precision twice."""
-_CPU, _GPU, _LEAST = 256, 8192, 8
+_CPU, _GPU, _LEAST = 320, 8192, 8
 
 
 class Budget:

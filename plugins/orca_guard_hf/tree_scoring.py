@@ -165,13 +165,9 @@ class _Wanted:
         _, index = np.unique(self.nodes[lines], return_inverse=True)
         targets = self._targets[lines]
         for start in range(0, len(logits), _ROWS):
-            table = logits[start : start + _ROWS].float()
             mine = np.flatnonzero((index >= start) & (index < start + _ROWS))
-            at = torch.from_numpy(index[mine] - start).to(table.device)
-            token = torch.from_numpy(targets[mine]).to(table.device)
-            found = table[at, token] - table.logsumexp(-1)[at]
-            self._logprobs[lines.start + mine] = found.double().cpu().numpy()
-            self._hits[lines.start + mine] = (table.argmax(-1)[at] == token).cpu().numpy()
+            logprobs, hits = _judged(logits[start : start + _ROWS].float(), index[mine] - start, targets[mine])
+            self._logprobs[lines.start + mine], self._hits[lines.start + mine] = logprobs, hits
 
     def settled(self, *, upto: int) -> Iterator[tuple[int, list[Likelihood] | None]]:
         """Requests all of whose nodes lie before `upto`, each once."""
@@ -183,3 +179,15 @@ class _Wanted:
     def _likelihood(self, at: Ints) -> Likelihood:
         logprob, greedy = float(self._logprobs[at].sum()), bool(self._hits[at].all())
         return Likelihood(logprob=logprob, tokens=len(at), greedy=greedy)
+
+
+@torch.inference_mode()
+def _judged(table: Tensor, rows: Ints, tokens: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Log-probability of each token in its row of logits, (rows, vocabulary), and whether it is the likeliest."""
+    at, token = (torch.from_numpy(numbers).to(table.device) for numbers in (rows, tokens))
+    best, found = table.amax(-1, keepdim=True), table[at, token]
+    hits = found == best[at, 0]
+    tied = hits.nonzero()[:, 0]  # seldom any: so it is not looked at every row which of equals comes first
+    hits[tied] = table[at[tied]].argmax(-1) == token[tied]
+    total = (table - best).exp_().sum(-1).log_() + best[:, 0]
+    return (found - total[at]).double().cpu().numpy(), hits.cpu().numpy()
