@@ -111,7 +111,7 @@ class Bench:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         task = _local_task(self._peer, data, place)
-        ours = [str(Path(sys.executable).with_name("orca-guard")), "audit", "--suite", "basics", "--limit", "1"]
+        ours = [str(Path(sys.executable).with_name("orca-guard")), "audit", "--suite", "basics-choices", "--limit", "1"]
         ours += ["--model", str(model), "--out", str(place / "runs"), "--no-doctor", "--run"]
         theirs = [str(self._peer.with_name("lm_eval")), "run", "--model", "hf", "--model_args"]
         theirs += [f"pretrained={model},dtype=float32", "--tasks", task, "--include_path", str(place)]

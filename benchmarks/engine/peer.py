@@ -48,8 +48,12 @@ def _generate_until(work: Work, batch: int, clock: Clock) -> list[Any]:
     class Ending(HFLM):  # type: ignore[misc]  # every answer ends where its row says, as a trained model would end it
         def _model_generate(self, context: Any, max_length: int, stop: Any, **more: Any) -> Any:
             more["logits_processor"] = [_Ends(context, limits, self.tokenizer)]
-            return super()._model_generate(context, max_length, stop, **more)
+            out = super()._model_generate(context, max_length, stop, **more)
+            for prompt, row in zip(context.tolist(), out[:, context.shape[1] :].tolist(), strict=True):
+                written[_without_padding(prompt, self.tokenizer)] = _own(row, self.tokenizer)
+            return out
 
+    written: dict[tuple[int, ...], list[int]] = {}
     model = Ending(pretrained=work.model, dtype=work.dtype, device="cpu", batch_size=batch)
     texts = [_rendered(model.tokenizer, text) for text, _ in work.asked()]
     limits = {_key(model.tokenizer, text): limit for text, (_, limit) in zip(texts, work.asked(), strict=True)}
@@ -60,8 +64,8 @@ def _generate_until(work: Work, batch: int, clock: Clock) -> list[Any]:
         for n, text in enumerate(texts)
     ]
     with clock.running():
-        found = model.generate_until(asked, disable_tqdm=True)
-    return [model.tokenizer.encode(text, add_special_tokens=False) for text in found]
+        model.generate_until(asked, disable_tqdm=True)
+    return [written[_key(model.tokenizer, text)] for text in texts]
 
 
 def _generate(work: Work, batch: int, clock: Clock) -> list[Any]:
@@ -93,7 +97,6 @@ def _batching(work: Work, batch: int, clock: Clock) -> list[Any]:
     found: dict[str, list[int]] = {}
     with (
         clock.running(),
-        torch.inference_mode(),
         model.continuous_batching_context_manager(generation_config=greedy, continuous_batching_config=how) as manager,
     ):
         names = [
@@ -101,8 +104,10 @@ def _batching(work: Work, batch: int, clock: Clock) -> list[Any]:
         ]
         while len(found) < len(names):
             reply = manager.get_result(timeout=1)
+            if reply is not None and reply.error:
+                raise RuntimeError(reply.error)
             if reply is not None and reply.is_finished():
-                found[reply.request_id] = reply.generated_tokens
+                found[reply.request_id] = list(reply.generated_tokens)
     return [found[name] for name in names]
 
 
@@ -127,9 +132,8 @@ class _Ends(transformers.LogitsProcessor):
     """Lets each row end after as many tokens as it is given."""
 
     def __init__(self, prompts: Any, limits: dict[tuple[int, ...], int], tokenizer: Any) -> None:
-        pad, self._end = tokenizer.pad_token_id, tokenizer.eos_token_id
-        self._start = prompts.shape[1]
-        self._limits = torch.tensor([limits[tuple(i for i in row if i != pad)] for row in prompts.tolist()])
+        self._start, self._end = prompts.shape[1], tokenizer.eos_token_id
+        self._limits = torch.tensor([limits[_without_padding(row, tokenizer)] for row in prompts.tolist()])
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         over = self._limits <= input_ids.shape[1] - self._start
@@ -155,6 +159,10 @@ def _rendered(tokenizer: Any, text: str) -> str:
 
 def _key(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _without_padding(row: list[int], tokenizer: Any) -> tuple[int, ...]:
+    return tuple(i for i in row if i != tokenizer.pad_token_id)
 
 
 def _own(row: list[int], tokenizer: Any) -> list[int]:

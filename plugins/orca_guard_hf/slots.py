@@ -59,12 +59,13 @@ class Slots(Cache):
         """
         counts = [len(run.tokens) for run in runs]
         positions = np.concatenate([np.arange(run.start, run.end) for run in runs])
-        self._where = torch.from_numpy(np.stack([np.repeat([run.slot for run in runs], counts), positions]))
+        where = np.stack([np.repeat([run.slot for run in runs], counts), positions])
+        self._where = torch.from_numpy(where).to(self._network.device)
         return self._network.packed_into(
             self,
             torch.tensor([token for run in runs for token in run.tokens]),
             positions=torch.from_numpy(positions),
-            layout=_layout_of(runs, columns=self.length),
+            layout=_layout_of(runs, columns=self.length, device=self._network.device),
             keep=torch.from_numpy(np.cumsum(counts) - 1),
         )
 
@@ -144,16 +145,17 @@ class _Layout:
         return out
 
 
-def _layout_of(runs: Sequence[Run], *, columns: int) -> _Layout:
+def _layout_of(runs: Sequence[Run], *, columns: int, device: torch.device) -> _Layout:
+    """Made where the first layer lies; layers elsewhere fetch it."""
     places = np.cumsum([0, *(len(run.tokens) for run in runs)]).tolist()
     placed = list(zip(places, runs, strict=False))
     single = sorted(((run.slot, place, run.end) for place, run in placed if len(run.tokens) == 1))
     slots, at, ends = torch.tensor(single, dtype=torch.long).view(-1, 3).unbind(1)
     lengths = torch.ones(int(slots.max()) + 1 if single else 0, dtype=torch.long).index_copy_(0, slots, ends)
-    longer = ((place, run, _causal(run)) for place, run in placed if len(run.tokens) > 1)
+    longer = ((place, run, _causal(run).to(device)) for place, run in placed if len(run.tokens) > 1)
     return _Layout(
-        single=(at, slots),
-        bias=bias_of(torch.arange(columns)[None] < lengths[:, None])[:, None, None],
+        single=(at.to(device), slots.to(device)),
+        bias=bias_of(torch.arange(columns)[None] < lengths[:, None])[:, None, None].to(device),
         longer=tuple(longer),
     )
 
