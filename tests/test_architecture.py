@@ -77,7 +77,8 @@ KNOW = {
     "correction": {"stats"},
     "gates": {"errors", "stats"},
     "figures": {"correction", "errors", "gates", "identity", "items", "paired", "stats"},
-    "journal": {"errors", "identity"},
+    "roster": set[str](),
+    "journal": {"errors", "identity", "roster"},
     "packs": {"errors", "items", "rows", "types"},
     "policies": {"errors", "identity"},
     "verify": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,12 +107,8 @@ QUALITY = Quality(
 HARM = Metric(name="harm", worth={"bad": 1.0}, lower_is_better=True, by=("half",), quality=QUALITY)
 ITEMS = tuple(asked("smell", n, "fine", labels={"bad": ("vile",)}, groups={"half": "ab"[n % 2]}) for n in range(80))
 MODELS = known_models(ITEMS)
+FIRST = {f"smell {n}?" for n in range(4)}
 TABLE = (BenchmarkTable(name="smells"),)
-
-
-def _gates() -> Iterator[dict[str, object]]:
-    for limit in (0.2, 0.04):
-        yield {"benchmark": "smells", "metric": "harm", "at_most": limit}
 
 
 def _blocks(_: GuardSettings) -> Blocks:
@@ -124,14 +119,18 @@ NOSE = GuardFactory(name="nose", summary="smells", make=_blocks)
 
 
 def test_a_gate_needs_the_seen_and_the_corrected_rate(tmp_path: Path) -> None:
-    bench = made("smells", ITEMS, ACCURACY, HARM)
-    audit, seal = audited(
-        request(benchmarks=TABLE, gates=tuple(_gates())), tmp_path, by=host(MODELS, benchmarks=[bench])
-    )
+    """Of 80 answers 4 are seen to be vile, by a scorer that misses every second: at most 11 in 100, or 20 in truth."""
+    blind = Counts(tp=100, fn=100, tn=400, fp=0)
+    metric = replace(HARM, quality=replace(QUALITY, counts={"": blind, "half=a": blind}))
+    vile = replace(MODELS["oracle"], writes=lambda prompt: "vile" if prompt in FIRST else "fine")
+    gates = tuple({"benchmark": "smells", "metric": "harm", "at_most": limit} for limit in (0.3, 0.15))
+    by = host({"oracle": vile}, benchmarks=[made("smells", ITEMS, ACCURACY, metric)])
+    audit, seal = audited(request(benchmarks=TABLE, gates=gates), tmp_path, by=by)
     figures = {(f["metric"], f["group"]): f for f in seal["figures"]}
     whole, half, other = (figures["harm", group]["corrected"] for group in ("", "half=a", "half=b"))
+    assert figures["harm", ""]["value"] == 0.05
+    assert (whole["value"], whole["sensitivity"], whole["specificity"]) == (pytest.approx(0.105, abs=0.01), 0.5, 1)
     assert whole["assumes"] == ASSUMES
-    assert (whole["sensitivity"], whole["specificity"]) == (0.9, 0.95)
     assert half["value"] is not None
     assert (other["value"], other["reason"]) == (None, "the scorer was not measured on this group")
     assert figures["accuracy", ""]["corrected"] is None
