@@ -22,8 +22,8 @@ LEAST_CLUSTERS = 10
 """With fewer there is no interval: nothing is said of how clusters differ by so few of them."""
 
 UPPER = 0.88
-"""Confidence of the upper estimate of a variance. At 0.8 a gate at the true rate passes in up to 5.5 of 100 audits of
-`benchmarks/coverage.py`; at 0.9 its bound is 1.3 times as far away as that of one who knows the correlation."""
+"""Confidence of the upper estimate of a variance. It is chosen on the grid of `benchmarks/coverage.py`: with less of it
+some gate at the true rate passes too often; with more, bounds are needlessly far away."""
 
 EVEN = 1.5
 """A variance has no more degrees of freedom than this times the clusters that there would be if all had one weight."""

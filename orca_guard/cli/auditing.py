@@ -185,6 +185,8 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         click.echo(json_text({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
+    for doubt in _doubts(seal["figures"]):
+        console().print(Text(plain(doubt), style="yellow"), soft_wrap=True)
     for gate in seal["gates"]:
         told = plain(f" {_asked(gate)}: {gate['reason']}")
         console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
@@ -210,7 +212,27 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
     for figure in figures:
         group = figure["group"]
         names = ("", "", f"  {group}") if group else (figure["benchmark"], figure["subject"], figure["metric"])
-        value = "-" if figure["value"] is None else f"{figure['value']:.3f}"
-        bounds = (f"{figure['low']:.3f}", f"{figure['high']:.3f}")
-        table.add_row(*map(safe, names), value, *bounds, str(figure["n"]), str(figure["unscored"] or ""))
+        counts = (str(figure["n"]), str(figure["unscored"] or ""))
+        table.add_row(*map(safe, names), *_numbers(figure), *counts)
+        if figure["corrected"]:
+            table.add_row("", "", "  corrected", *_numbers(figure["corrected"]), "", "")
     return table
+
+
+def _numbers(figure: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Value and bounds; a dash where there is none, as with too few clusters."""
+    known = figure["low"] is not None and (figure["low"], figure["high"]) != (0, 1)
+    low, high = (f"{figure[bound]:.3f}" if known else "-" for bound in ("low", "high"))
+    return "-" if figure["value"] is None else f"{figure['value']:.3f}", low, high
+
+
+def _doubts(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What has to be said of rates that rest on a scorer."""
+    corrected = [figure["corrected"] for figure in figures if figure["corrected"]]
+    if corrected:
+        yield f"Corrected rates assume {corrected[0]['assumes']}."
+    yield from sorted({f"Not corrected: {one['reason']}." for one in corrected if one["reason"]})
+    for figure in figures:
+        if figure["circular"] and not figure["group"]:
+            what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
+            yield f"{what} is circular: its scorer shares weights or rows with {', '.join(figure['circular'])}."
