@@ -66,11 +66,12 @@ KNOW = {
     "prompts": {"types"},
     "reading": {"types"},
     "items": {"errors", "identity", "types"},
-    "contracts": {"items", "types"},
+    "contracts": {"items", "reports", "types"},
     "scoring": {"errors", "items", "reading", "types"},
     "gates": {"errors"},
     "figures": {"errors", "gates", "identity", "items", "stats"},
     "journal": {"errors", "identity"},
+    "reports": {"errors", "identity", "items", "journal", "stats", "types"},
     "packs": {"errors", "items", "rows", "types"},
     "verify": {
         "errors",

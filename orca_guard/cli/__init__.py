@@ -27,6 +27,7 @@ BUILT_IN = {
     "forms": "forms",
     "plan": "plan",
     "plugins": "plugins",
+    "report": "report",
     "rescore": "rescore",
     "run": "run",
     "runs": "runs",
