@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from orca_guard import configuration, contracts, errors, gates, hookspecs, plan
 from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
+from orca_guard.reports import document
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
@@ -41,7 +43,8 @@ def pages() -> dict[Path, str]:
         "errors.md": exit_codes(),
     }
     written = {REFERENCE / name: HEADER + text.rstrip() + "\n" for name, text in texts.items()}
-    return written | {DOCS / "strategies.md": strategies()}
+    described = json.dumps(document.schema(), indent=2) + "\n"
+    return written | {DOCS / "strategies.md": strategies(), document.SCHEMA: described}
 
 
 def strategies() -> str:
