@@ -31,7 +31,9 @@ BUILT_IN = {
     "rescore": "rescore",
     "run": "run",
     "runs": "runs",
+    "sign": "sign",
     "verify": "verify",
+    "waive": "waive",
 }
 """Command → the module here that has it, imported when it is asked for."""
 

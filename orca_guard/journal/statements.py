@@ -19,7 +19,6 @@ from orca_guard.journal.signature import read_key
 
 NAME = "statements.jsonl"
 KINDS = ("sign", "waive", "labels")
-DECISIONS = ("go", "no-go", "conditional")
 UNCHECKED = "its signature cannot be checked: pip install 'orca-guard[sign]'"
 
 

@@ -34,6 +34,7 @@ from orca_guard.reports.summary import (
 from orca_guard.reports.texts import item_at, texts_at
 
 UNSEALED = "unsealed"
+_FIGURE = ("benchmark", "metric", "subject", "group")
 
 
 def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = False) -> Summary:
@@ -207,11 +208,9 @@ def _figures(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> tuple[Figure, 
 
 def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
     at_least, at_most = row.get("at_least"), row.get("at_most")
-    bound = f"≤ {at_most:g}" if at_least is None and at_most is not None else f"≥ {at_least:g}"
-    gate = {key: str(row.get(key, "")) for key in ("benchmark", "metric", "subject", "group")}
     return Gate(
-        **gate,
-        bound=bound,
+        **{key: str(row.get(key, "")) for key in _FIGURE},
+        bound=_bound(row),
         threshold=at_most if at_least is None else at_least,
         at_least=at_least is not None,
         value=row.get("value"),
@@ -219,13 +218,18 @@ def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
         high=row.get("high"),
         ruling=row["ruling"],
         reason=row["reason"],
-        waived=_waived(f"{gate_name(gate)} {bound}", said),
+        waived=_waived(gate_title(row), said),
     )
 
 
-def gate_name(gate: Mapping[str, Any]) -> str:
-    """What a gate is called where somebody waives it, without its bound."""
-    return " ".join(str(gate[key]) for key in ("benchmark", "metric", "subject", "group") if gate.get(key))
+def gate_title(row: Mapping[str, Any]) -> str:
+    """What a gate of a seal is called, as where somebody waives it."""
+    return " ".join([*(str(row[key]) for key in _FIGURE if row.get(key)), _bound(row)])
+
+
+def _bound(row: Mapping[str, Any]) -> str:
+    at_least, at_most = row.get("at_least"), row.get("at_most")
+    return f"≤ {at_most:g}" if at_least is None else f"≥ {at_least:g}"
 
 
 def _waived(name: str, said: Sequence[Stated]) -> str:

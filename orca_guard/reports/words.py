@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orca_guard.reports.summary import Account, Figure, Gate, Summary
 
 CAUTION = "Nothing below can be relied on: the run contradicts itself."
+UNSOUND = "What people stated of this run was changed. What was computed stands."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,9 @@ def alarm(summary: Summary) -> Headline | None:
     """What stands before everything else, where the run does not verify; None where it does."""
     if not summary.faulty:
         return None
-    faults = [check for check in summary.checks if check.status == "fault"]
-    named = ", ".join(check.name for check in faults)
-    return Headline("DOES NOT VERIFY", f"{CAUTION} Checks that failed: {named}.", "bad")
+    names = [check.name for check in summary.checks if check.status == "fault"]
+    why = UNSOUND if names == ["statements"] else CAUTION
+    return Headline("DOES NOT VERIFY", f"{why} Checks that failed: {', '.join(names)}.", "bad")
 
 
 def headline(summary: Summary) -> Headline:

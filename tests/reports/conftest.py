@@ -33,7 +33,9 @@ def _mixed(prompt: str) -> str:
 def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run. Nobody may change it."""
     known = {"mixed": replace(MODELS["oracle"], name="mixed", writes=_mixed), "oracle": MODELS["oracle"]}
-    asked = request(arm("mixed", no_guards=["control-characters"]), arm("oracle"), gates=GATES, nonce="n", name=f"a title {HOSTILE}")
+    asked = request(
+        arm("mixed", no_guards=["control-characters"]), arm("oracle"), gates=GATES, nonce="n", name=f"a title {HOSTILE}"
+    )
     audit, _ = audited(asked, tmp_path_factory.mktemp("runs"), by=host(known))
     return audit.bundle.root
 
