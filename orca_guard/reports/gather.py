@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,7 @@ class Column:
 
     Attributes:
         disposition, mark: their numbers in `DISPOSITIONS` and `MARKS`; `NOT_SEEN` without a record.
-        score: of the first metric; NaN for none.
+        scores: metric → number; NaN for none.
         prompt: tokens of the first prompt; of likelihoods, none.
         new: tokens that were written.
         cut: 1 where a generation was cut off.
@@ -101,7 +101,7 @@ class Column:
 
     disposition: array[int]
     mark: array[int]
-    score: array[float]
+    scores: dict[str, array[float]]
     prompt: array[int]
     new: array[int]
     cut: array[int]
@@ -120,7 +120,7 @@ class Column:
     records: int = 0
 
     @classmethod
-    def of(cls, items: int) -> Column:
+    def of(cls, items: int, metrics: Iterable[str]) -> Column:
         """Of so many items, none of them seen."""
         small = array("b", [NOT_SEEN]) * items
         none = array("b", bytes(items))
@@ -129,7 +129,7 @@ class Column:
         return cls(
             disposition=small[:],
             mark=small[:],
-            score=array("d", [math.nan]) * items,
+            scores={metric: array("d", [math.nan]) * items for metric in metrics},
             prompt=number[:],
             new=number[:],
             cut=none[:],
@@ -147,12 +147,18 @@ class Column:
         """Positions of items with a record."""
         return [position for position, number in enumerate(self.mark) if number != NOT_SEEN]
 
-    def add(self, at: int, record: Record, *, metric: str, offset: int, shard: int) -> None:
+    @property
+    def score(self) -> array[float]:
+        """Of the first metric."""
+        return next(iter(self.scores.values()))
+
+    def add(self, at: int, record: Record, *, offset: int, shard: int) -> None:
         """One record. What makes its address known is kept of values alone, of which there are few or many."""
-        score = record.scores.get(metric)
+        for metric, scores in self.scores.items():
+            score = record.scores.get(metric)
+            scores[at] = math.nan if score is None else score
         self.disposition[at] = DISPOSITIONS.index(record.disposition)
         self.mark[at] = MARKS.index(record.mark)
-        self.score[at] = math.nan if score is None else score
         self.prompt[at] = record.passes[0].tokens[0] if record.passes else 0
         self.new[at] = record.tokens[1]
         self.cut[at] = any(step.finish != "stop" for step in record.passes)
@@ -193,6 +199,7 @@ class Table:
         entry: of the plan.
         positions: id → position.
         clusters: of every item; empty is one of its own.
+    digests: keys of the items' digests.
         groups: key → value → positions.
         columns: by subject.
         questions: position → address of the item's text, of the first `GOLD_SAMPLE` items.
@@ -201,19 +208,16 @@ class Table:
     entry: Mapping[str, Any]
     positions: dict[str, int] = field(default_factory=dict)
     clusters: list[str] = field(default_factory=list)
+    digests: array[int] = field(default_factory=lambda: array("Q"))
     groups: dict[str, dict[str, array[int]]] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     questions: dict[int, str] = field(default_factory=dict)
-
-    @property
-    def metric(self) -> str:
-        """The first, which decides the mark."""
-        return str(self.entry["metrics"][0]["name"])
 
     def place(self, item: ItemLine) -> None:
         """The next item."""
         position = self.positions[item.id] = len(self.clusters)
         self.clusters.append(item.cluster)
+        self.digests.append(key_of(item.digest))
         for key, value in item.groups.items():
             self.groups.setdefault(key, {}).setdefault(value, array("l")).append(position)
 
@@ -260,7 +264,8 @@ def _tables(bundle: Bundle, plan: Mapping[str, Any]) -> dict[str, Table]:
         tables[item.benchmark].place(item)
     for table in tables.values():
         subjects = plan["arms" if table.entry["kind"] == "question" else "models"]
-        table.columns.update({row["name"]: Column.of(len(table.clusters)) for row in subjects})
+        metrics = [metric["name"] for metric in table.entry["metrics"]]
+        table.columns.update({row["name"]: Column.of(len(table.clusters), metrics) for row in subjects})
     return tables
 
 
@@ -287,7 +292,7 @@ def _entered(tables: Mapping[str, Table], raw: bytes, offset: int, shard: int) -
     if table is None or column is None or at is None or column.mark[at] != NOT_SEEN:
         return False
     try:
-        column.add(at, record, metric=table.metric, offset=offset, shard=shard)
+        column.add(at, record, offset=offset, shard=shard)
     except (ValueError, OverflowError):
         return False
     if len(table.questions) < GOLD_SAMPLE:
