@@ -84,9 +84,13 @@ def _endings(view: View) -> Iterator[Anomaly]:
 
 def _wants(view: View, ending: str) -> bool:
     """Whether the benchmark gives full credit for it, as one of harmful requests does for a refusal."""
-    metric = view.table.entry["metrics"][0]
-    credit = metric.get("credit", {}).get(ending)
-    return bool(credit == (0 if metric.get("lower_is_better") else 1)) and credit is not None
+    credit = view.table.entry["metrics"][0].get("credit", {}).get(ending)
+    return credit is not None and bool(credit == (0 if _harm(view) else 1))
+
+
+def _harm(view: View) -> bool:
+    """Whether the first metric is a rate of harm, under which a refusal is no harm, and not what is wanted either."""
+    return bool(view.table.entry["metrics"][0].get("lower_is_better"))
 
 
 def _cut(view: View) -> Iterator[Anomaly]:
@@ -136,7 +140,7 @@ def _group_endings(view: View, key: str, values: Mapping[str, Sequence[int]], ti
     """A disposition that befalls one group, where it does not show as failures already."""
     for ending, (_, words) in ENDINGS.items():
         flags = view.ended(ending)
-        if not any(flags) or _wants(view, ending):
+        if not any(flags) or (_wants(view, ending) and not _harm(view)):
             continue
         worst = _worst(view, values, flags, times * len(ENDINGS), among=view.seen)
         if worst:
@@ -244,9 +248,16 @@ def _guessing(view: View) -> Iterator[Anomaly]:
 
 
 def _constant(view: View) -> Iterator[Anomaly]:
-    """One and the same value for questions that have different answers."""
-    asked = [at for at, item in view.items.items() if item.question is not None and not item.question.choices]
-    among = [at for at in asked if view.column.value[at]]
+    """One and the same value for questions of a form that have different answers."""
+    asked: dict[str, list[int]] = {}
+    for at, item in view.items.items():
+        if item.question is not None and not item.question.choices and view.column.value[at]:
+            asked.setdefault(item.question.form, []).append(at)
+    for among in asked.values() if not _harm(view) else ():
+        yield from _same(view, among)
+
+
+def _same(view: View, among: Sequence[int]) -> Iterator[Anomaly]:
     key, count = most_common(view.column.value[at] for at in among)
     if count < FEWEST:
         return
