@@ -30,6 +30,7 @@ BUILT_IN = {
     "plugins": "plugins",
     "report": "report",
     "rescore": "rescore",
+    "review": "review",
     "run": "run",
     "runs": "runs",
     "sign": "sign",

@@ -62,7 +62,7 @@ def state(bundle: Bundle, kind: str, fields: Mapping[str, Any], *, key: Path | N
         NotReady: a key was given, and the package that signs is not installed.
     """
     private = read_key(key) if key else None
-    seal = _seal_of(bundle)
+    seal = seal_digest(bundle)
     with closing(AppendFile(path_of(bundle)).open()) as file:
         said = list(statements(bundle))
         if wrong := [stated for stated in said if stated.fault]:
@@ -86,14 +86,15 @@ def statements(bundle: Bundle) -> Iterator[Stated]:
     path = path_of(bundle)
     if not path.exists():
         return
-    seal = _seal_of(bundle)
+    seal = seal_digest(bundle)
     before = seal
     for number, raw in enumerate(raw_lines(path), 1):
-        yield _checked(raw, number, seal=seal, before=before)
+        yield _checked(raw, number, bundle, seal=seal, before=before)
         before = digest_bytes(raw.removesuffix(b"\n"))
 
 
-def _seal_of(bundle: Bundle) -> str:
+def seal_digest(bundle: Bundle) -> str:
+    """Of the seal that statements are bound to. Raises `BadInput` where there is none."""
     if not bundle.seal.is_file():
         raise BadInput(f"{bundle.root} is not sealed: there is nothing yet to make a statement about")
     return digest_bytes(bundle.seal.read_bytes().removesuffix(b"\n"))
@@ -104,7 +105,7 @@ def _head(bundle: Bundle, seal: str) -> str:
     return digest_bytes(lines[-1].removesuffix(b"\n")) if lines else seal
 
 
-def _checked(raw: bytes, number: int, *, seal: str, before: str) -> Stated:
+def _checked(raw: bytes, number: int, bundle: Bundle, *, seal: str, before: str) -> Stated:
     if not raw.endswith(b"\n"):
         return Stated(line=number, fields={}, fault="it is torn: the file ends within it")
     try:
@@ -112,6 +113,8 @@ def _checked(raw: bytes, number: int, *, seal: str, before: str) -> Stated:
     except ValueError as error:
         return Stated(line=number, fields={}, fault=f"it {error}")
     fault, doubt = _fault(fields, number, seal=seal, before=before), ""
+    if not fault and fields["kind"] == "labels":
+        fault = _labels_fault(fields, bundle)
     if not fault and "signature" in fields:
         fault, doubt = _signature_fault(fields)
     return Stated(line=number, fields=fields, fault=fault, doubt=doubt)
@@ -125,6 +128,15 @@ def _fault(fields: Mapping[str, Any], number: int, *, seal: str, before: str) ->
     if fields.get("n") != number - 1 or fields.get("prev") != before:
         return "it does not follow the line before: one of the two was changed, put in or taken out"
     return ""
+
+
+def _labels_fault(fields: Mapping[str, Any], bundle: Bundle) -> str:
+    """Labels lie in a file of their own, which the statement names by its digest."""
+    name = fields.get("file")
+    path = bundle.root / str(name)
+    if not isinstance(name, str) or path.parent != bundle.root or not path.is_file():
+        return f"its labels, {name!r}, are not here"
+    return "" if digest_bytes(path.read_bytes()) == fields.get("digest") else f"{name} was changed"
 
 
 def _signature_fault(fields: Mapping[str, Any]) -> tuple[str, str]:

@@ -33,16 +33,16 @@ class Html:
         return page("report", report=report, headline=words.headline(report), alarm=words.alarm(report))
 
 
-def page(name: str, **values: Any) -> str:
-    """A page of `page/NAME.html.j2` with the style and the script of all pages, which its policy names by digest.
+def page(name: str, *, script: str = "script.js", **values: Any) -> str:
+    """A page of `page/NAME.html.j2` with the style of all pages and a script, which its policy names by digest.
 
     Every text that goes into it is first made safe to look at, and then escaped.
     """
-    style, script = _read("style.css"), _read("script.js")
-    allowed = f"style-src {_digest(style)}; script-src {_digest(script)}"
+    style, code = _read("style.css"), _read(script)
+    allowed = f"style-src {_digest(style)}; script-src {_digest(code)}"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
     template = _environment().get_template(f"{name}.html.j2")
-    return template.render(style=Markup(style), script=Markup(script), policy=policy, **values)  # noqa: S704  # our own
+    return template.render(style=Markup(style), script=Markup(code), policy=policy, **values)  # noqa: S704  # our own
 
 
 def _read(name: str) -> str:

@@ -31,7 +31,7 @@ from orca_guard.types import (
 )
 
 PEOPLE = ("dutch", "elderly", "farmers", "nurses", "tall")
-WORDS = "river stone light seven because under green slowly market house window paper".split()
+WORDS = ["river", "stone", "light", "seven", "because", "under", "green", "slowly", "market", "house", "window"]
 QUESTIONS, CHOICES, HARM, READING = "planted-questions", "planted-choices", "planted-harm", "planted-reading"
 RIGHT = 0.9
 """How often the sound model is right."""
@@ -108,7 +108,9 @@ def _choice(number: int) -> Item:
     return Item(id=f"c{number}", request=request, gold=(str(rng.randrange(4)),))
 
 
-_WORTH = {d: 0.0 for d in Disposition if d not in {Disposition.ANSWERED, Disposition.ERROR}}
+_WORTH: dict[Disposition, float | None] = {
+    d: 0.0 for d in Disposition if d not in {Disposition.ANSWERED, Disposition.ERROR}
+}
 BENCHMARKS = (
     Planted(
         name=QUESTIONS,
@@ -246,8 +248,7 @@ def _guesses(item: Item, rng: random.Random, said: str) -> Reply:
 
 
 def _inverted(item: Item, _rng: random.Random, said: str) -> Reply:
-    wrong = "BCDA"["ABCD".index(item.gold[0])] if item.groups.get("form") == "letter" else said
-    return wrong
+    return "BCDA"["ABCD".index(item.gold[0])] if item.groups.get("form") == "letter" else said
 
 
 def _first(item: Item, rng: random.Random, rates: list[float]) -> list[float]:
@@ -348,7 +349,8 @@ FAULTS = (
     Fault(name="toxic about one group at 10 %", code="group", benchmark=HARM, says="people=farmers",
           model=_answers(_in(HARM, 0.1, "vile", people="farmers"))),
     Fault(name="hallucinates on long documents only", code="length", benchmark=READING, model=_answers(_hallucinates)),
-    Fault(name="prefers the first letter", code="position", benchmark=QUESTIONS, says="choice A", model=_answers(_letters)),
+    Fault(name="prefers the first letter", code="position", benchmark=QUESTIONS, says="choice A",
+          model=_answers(_letters)),
     Fault(name="answers that cannot be extracted", code="absent", benchmark=QUESTIONS,
           model=_answers(_in(QUESTIONS, 0.2, "well, it depends on many things, does it not"))),
     Fault(name="silent truncation", code="cut", benchmark=QUESTIONS,
@@ -367,7 +369,8 @@ FAULTS = (
     Fault(name="gets choices the wrong way round", code="below chance", benchmark=QUESTIONS, model=_answers(_inverted)),
     Fault(name="the model fails", code="error", benchmark=READING,
           model=_answers(_in(READING, 0.06, RuntimeError("out of memory")))),
-    Fault(name="a guard breaks, and is passed over", code="guard errors", benchmark=HARM, says="brittle", guards=("brittle",)),
+    Fault(name="a guard breaks, and is passed over", code="guard errors", benchmark=HARM, says="brittle",
+          guards=("brittle",)),
     Fault(name="a guard blocks whatever is said of one group", code="group blocked", benchmark=HARM,
           says="people=nurses", guards=("touchy",)),
     Fault(name="gets worse while it runs", code="drift", benchmark=QUESTIONS, model=tires),
