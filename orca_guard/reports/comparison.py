@@ -12,11 +12,12 @@ from orca_guard.errors import BadInput, suggest
 from orca_guard.identity import differences as changed_leaves
 from orca_guard.identity import digest_of
 from orca_guard.journal.bundle import Bundle
+from orca_guard.paired import Difference, difference, holm
 from orca_guard.reports import excerpts
-from orca_guard.reports.gather import MARKS, Gathered, Table, gather, records_at
-from orca_guard.reports.paired import holm, paired
+from orca_guard.reports.gather import MARKS, OUTSIDE, Gathered, Table, gather, records_at
 from orca_guard.reports.summary import Check, Excerpt
 from orca_guard.reports.texts import texts_at
+from orca_guard.stats import CONFIDENCE, LEAST_CLUSTERS, Sample
 
 FORMAT = 1
 MOST_FLIPS = 200
@@ -156,8 +157,8 @@ def compare(
     left, right = (_half(folder, name, faults.get(folder, ())) for folder, name in zip((a, b), names, strict=True))
     pairs = list(_pairs(left, right, arms))
     rows = [_row(pair, metric) for pair in pairs for metric in pair[2].entry["metrics"]]
-    adjusted = holm([row.p for row in rows])
-    rows = [_said(replace(row, adjusted=value)) for row, value in zip(rows, adjusted, strict=True)]
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    rows = [_said(row if row.p is None else replace(row, adjusted=next(adjusted))) for row in rows]
     changes = _changes(left, right, arms)
     flips, more = _flips(left, right, pairs)
     return Comparison(
@@ -240,9 +241,14 @@ def _unpaired(left: _Half, right: _Half, pairs: Sequence[_Pair], arms: tuple[str
 def _row(pair: _Pair, metric: Mapping[str, Any]) -> Row:
     (a, b, table, other, items), name = pair, metric["name"]
     before, after = table.columns[a].scores[name], other.columns[b].scores.get(name)
-    known = [] if after is None else [(at, to) for at, to in items if not math.isnan(before[at] + after[to])]
-    scores = [] if after is None else [(before[at], after[to]) for at, to in known]
-    found = paired([y - x for x, y in scores], [table.clusters[at] for at, _ in known])
+    inside = [] if after is None else [(at, to) for at, to in items if OUTSIDE not in {before[at], after[to]}]
+    samples = [
+        _sample(table, metric, [at for at, _ in inside], [column[pair[side]] for pair in inside])
+        for side, column in enumerate((before, after or before))
+    ]
+    found = difference(samples[1], samples[0], by_class=metric["aggregate"] == "balanced")
+    known = found.clusters >= LEAST_CLUSTERS and metric["aggregate"] != "gap"
+    low, high = found.interval(CONFIDENCE) if known else (None, None)
     marks = [(table.columns[a].mark[at], other.columns[b].mark[to]) for at, to in items]
     passed = MARKS.index("pass")
     return Row(
@@ -250,18 +256,18 @@ def _row(pair: _Pair, metric: Mapping[str, Any]) -> Row:
         metric=name,
         a=a,
         b=b,
-        value_a=math.fsum(x for x, _ in scores) / len(scores) if scores else None,
-        value_b=math.fsum(y for _, y in scores) / len(scores) if scores else None,
-        difference=found.value,
-        low=found.low,
-        high=found.high,
-        p=found.p,
+        value_a=_mean(samples[0], samples[1]),
+        value_b=_mean(samples[1], samples[0]),
+        difference=found.value if known else None,
+        low=low,
+        high=high,
+        p=found.p if known else None,
         adjusted=None,
-        test=found.test,
-        detectable=found.detectable,
+        test=_why(found, metric),
+        detectable=found.detectable() if known else None,
         n=found.n,
         clusters=found.clusters,
-        unscored=len(items) - len(known),
+        unscored=found.unscored,
         only_a=len(table.clusters) - len(items),
         only_b=len(other.clusters) - len(items),
         gained=sum(x != passed and y == passed for x, y in marks),
@@ -269,6 +275,35 @@ def _row(pair: _Pair, metric: Mapping[str, Any]) -> Row:
         lower_is_better=bool(metric["lower_is_better"]),
         says="",
     )
+
+
+def _why(found: Difference, metric: Mapping[str, Any]) -> str:
+    """By which test, or why by none."""
+    return "a gap has no difference item by item" if metric["aggregate"] == "gap" else _TESTS[found.test]
+
+
+_TESTS = {
+    "none": f"fewer than {LEAST_CLUSTERS} clusters",
+    "mcnemar": "McNemar, exact",
+    "sign-flip": "sign-flip by cluster, exact",
+    "sign-flip, drawn": "sign-flip by cluster, drawn",
+}
+
+
+def _sample(table: Table, metric: Mapping[str, Any], positions: Sequence[int], scores: Sequence[float]) -> Sample:
+    """Scores of items by their positions in a; a missing one is None."""
+    classes = {at: value for value, places in table.groups.get(metric["over"], {}).items() for at in places}
+    return Sample(
+        scores=[None if math.isnan(score) else score for score in scores],
+        clusters=[table.clusters[at] for at in positions],
+        classes=[classes.get(at, "") for at in positions] if classes else (),
+    )
+
+
+def _mean(here: Sample, there: Sample) -> float | None:
+    """Over the pairs of which both have a score."""
+    known = [x for x, y in zip(here.scores, there.scores, strict=True) if x is not None and y is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 LEVEL = 0.05

@@ -10,11 +10,21 @@ from functools import cached_property
 
 from orca_guard.items import Item
 from orca_guard.reports.gather import DISPOSITIONS, MARKS, NOT_SEEN, Column, Table
-from orca_guard.stats import Estimate, mean
+from orca_guard.stats import Sample, mean
 
 CONFIDENCE = 0.99
 FEWEST = 10
 """Items below which nothing is said of a group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """A share of items between its bounds."""
+
+    value: float
+    low: float
+    high: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -58,12 +68,14 @@ class View:
         number = DISPOSITIONS.index(disposition)
         return bytearray(found == number for found in self.column.disposition)
 
-    def rate(self, flags: Sequence[int], among: Sequence[int], *, confidence: float = CONFIDENCE) -> Estimate:
+    def rate(self, flags: Sequence[int], among: Sequence[int], *, confidence: float = CONFIDENCE) -> Rate:
         """Of a flag over these positions, with an interval that heeds clusters."""
         clusters = [self.table.clusters[position] for position in among]
-        return mean([float(flags[position]) for position in among], clusters, confidence=confidence)
+        found = mean(Sample(scores=[float(flags[position]) for position in among], clusters=clusters))
+        low, high = found.interval(confidence)
+        return Rate(value=found.value or 0.0, low=low, high=high, n=found.n)
 
-    def above(self, flags: Sequence[int], among: Sequence[int], bound: float) -> Estimate | None:
+    def above(self, flags: Sequence[int], among: Sequence[int], bound: float) -> Rate | None:
         """The rate, where its whole interval lies above the bound."""
         if len(among) < FEWEST or share(flags, among) <= bound:
             return None
@@ -72,7 +84,7 @@ class View:
 
     def apart(
         self, flags: Sequence[int], those: Sequence[int], rest: Sequence[int], *, gap: float, times: int = 1
-    ) -> tuple[Estimate, Estimate] | None:
+    ) -> tuple[Rate, Rate] | None:
         """Both rates, where the first is higher by `gap` and their intervals have nothing in common.
 
         Args:
@@ -123,10 +135,9 @@ def percent(value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
-def told(estimate: Estimate) -> str:
+def told(rate: Rate) -> str:
     """A rate for people, with its interval."""
-    low, high = percent(estimate.low), percent(estimate.high)
-    return f"{percent(estimate.value or 0)} ({low.removesuffix(' %')} to {high} of {estimate.n})"
+    return f"{percent(rate.value)} ({percent(rate.low).removesuffix(' %')} to {percent(rate.high)} of {rate.n})"
 
 
 def unseen(column: Column) -> int:

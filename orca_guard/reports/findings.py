@@ -14,6 +14,7 @@ from math import comb
 from orca_guard.items import Item
 from orca_guard.reports.evidence import (
     FEWEST,
+    Rate,
     View,
     flags_of,
     most_common,
@@ -79,7 +80,7 @@ def _endings(view: View) -> Iterator[Anomaly]:
     for ending, (bound, words) in ENDINGS.items():
         rate = view.above(view.ended(ending), view.seen, bound)
         if rate and not _wants(view, ending):
-            yield _finding(view, ending, f"{words}: {told(rate)}", rate.value or 0)
+            yield _finding(view, ending, f"{words}: {told(rate)}", rate.value)
 
 
 def _wants(view: View, ending: str) -> bool:
@@ -98,13 +99,13 @@ def _cut(view: View) -> Iterator[Anomaly]:
     answered = view.ended("answered")
     among = [position for position in view.seen if answered[position]]
     if rate := view.above(view.column.cut, among, CUT):
-        yield _finding(view, "cut", f"read although the text was cut off: {told(rate)} answers", rate.value or 0)
+        yield _finding(view, "cut", f"read although the text was cut off: {told(rate)} answers", rate.value)
 
 
 def _guard_errors(view: View) -> Iterator[Anomaly]:
     if rate := view.above(view.column.erred, view.seen, ERRED):
         guards = sorted({guard for (guard, _, action) in view.column.guards if action == "error"})
-        yield _finding(view, "guard errors", f"guards failed ({', '.join(guards)}): {told(rate)}", rate.value or 0)
+        yield _finding(view, "guard errors", f"guards failed ({', '.join(guards)}): {told(rate)}", rate.value)
 
 
 def _unscored(view: View) -> Iterator[Anomaly]:
@@ -112,7 +113,7 @@ def _unscored(view: View) -> Iterator[Anomaly]:
     answered, unscored = view.ended("answered"), MARKS.index("unscored")
     flags = bytearray(answered[at] and mark == unscored for at, mark in enumerate(view.column.mark))
     if rate := view.above(flags, view.seen, UNSCORED):
-        yield _finding(view, "unscored", f"answered and not scored: {told(rate)}", rate.value or 0)
+        yield _finding(view, "unscored", f"answered and not scored: {told(rate)}", rate.value)
 
 
 def _missing(view: View) -> Iterator[Anomaly]:
@@ -132,7 +133,7 @@ def _groups(view: View) -> Iterator[Anomaly]:
         if worst:
             value, (high, low), positions = worst
             what = f"{key}={value} fails in {told(high)}, all others in {told(low)}"
-            yield _finding(view, "group", what, len(positions) / len(view.seen) * (high.value or 0) + 0.2)
+            yield _finding(view, "group", what, len(positions) / len(view.seen) * high.value + 0.2)
         yield from _group_endings(view, key, values, times)
 
 
@@ -146,12 +147,12 @@ def _group_endings(view: View, key: str, values: Mapping[str, Sequence[int]], ti
         if worst:
             value, (high, low), _ = worst
             what = f"{words} for {key}={value} in {told(high)}, for all others in {told(low)}"
-            yield _finding(view, f"group {ending}", what, (high.value or 0) / 2 + 0.1)
+            yield _finding(view, f"group {ending}", what, high.value / 2 + 0.1)
 
 
 def _worst(
     view: View, values: Mapping[str, Sequence[int]], flags: Sequence[int], times: int, *, among: Sequence[int]
-) -> tuple[str, tuple, list[int]] | None:  # type: ignore[type-arg]  # two estimates
+) -> tuple[str, tuple[Rate, Rate], list[int]] | None:
     if len(values) < 2:  # noqa: PLR2004  # one group is all items
         return None
     here = set(among)
@@ -177,7 +178,7 @@ def _length(view: View) -> Iterator[Anomaly]:
     pair = view.apart(view.failed, those, without(among, those), gap=LENGTH_GAP)
     if pair:
         what = f"prompts of {limit} tokens or more fail in {told(pair[0])}, shorter ones in {told(pair[1])}"
-        yield _finding(view, "length", what, (pair[0].value or 0) / 4 + 0.2)
+        yield _finding(view, "length", what, pair[0].value / 4 + 0.2)
 
 
 def _drift(view: View) -> Iterator[Anomaly]:
@@ -187,7 +188,7 @@ def _drift(view: View) -> Iterator[Anomaly]:
     pair = view.apart(view.failed, among[-third:], among[:third], gap=DRIFT_GAP) if third else None
     if pair:
         what = f"the last third of the run fails in {told(pair[0])}, the first in {told(pair[1])}"
-        yield _finding(view, "drift", what, (pair[0].value or 0) / 3 + 0.2)
+        yield _finding(view, "drift", what, pair[0].value / 3 + 0.2)
 
 
 # --- what is answered --------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def _letters(view: View) -> Iterator[Anomaly]:
         rate = view.above(taken, among, max(right, guessed) + LETTER_GAP)
         if rate:
             what = f"choice {LETTERS[number % 26]} is taken in {told(rate)}, and is right in {percent(right)}"
-            yield _finding(view, "position", what, (rate.value or 0) - right + 0.2)
+            yield _finding(view, "position", what, rate.value - right + 0.2)
 
 
 def _guessing(view: View) -> Iterator[Anomaly]:
@@ -266,7 +267,7 @@ def _same(view: View, among: Sequence[int]) -> Iterator[Anomaly]:
     same = flags_of(len(view.column.mark), lambda at: view.column.value[at] == key, among)
     if rate := view.above(same, among, gold + VALUE_GAP):
         what = f"the same answer, {text[:40]!r}, in {told(rate)}; it is right in {percent(gold)}"
-        yield _finding(view, "constant", what, (rate.value or 0) - gold + 0.2)
+        yield _finding(view, "constant", what, rate.value - gold + 0.2)
 
 
 def _shortest(view: View) -> Iterator[Anomaly]:
@@ -282,7 +283,7 @@ def _ties(view: View) -> Iterator[Anomaly]:
         return
     tied = flags_of(len(view.column.mark), lambda at: view.column.choice[at] == NOT_SEEN, view.scored)
     if rate := view.above(tied, view.scored, TIES):
-        yield _finding(view, "ties", f"several continuations are equally likely: {told(rate)}", rate.value or 0)
+        yield _finding(view, "ties", f"several continuations are equally likely: {told(rate)}", rate.value)
 
 
 DETECTORS: tuple[Detector, ...] = (

@@ -20,6 +20,9 @@ from orca_guard.journal.units import ItemLine
 DISPOSITIONS = tuple(Disposition)
 MARKS = tuple(Mark)
 NOT_SEEN = -1
+OUTSIDE = -1.0
+"""Instead of a score, where a metric is not about the answer."""
+
 GOLD_SAMPLE = 2000
 """Items of each benchmark whose text, and so whose gold, is looked up for findings."""
 
@@ -63,7 +66,7 @@ class Record(msgspec.Struct, frozen=True):
     value: str | None
     verdicts: tuple[Verdict, ...]
     disposition: Disposition
-    scores: dict[str, float | None]
+    scores: dict[str, float | str | None]
     mark: Mark
     reason: str
     strategy: str
@@ -88,7 +91,7 @@ class Column:
 
     Attributes:
         disposition, mark: their numbers in `DISPOSITIONS` and `MARKS`; `NOT_SEEN` without a record.
-        scores: metric → number; NaN for none.
+        scores: metric → number; NaN for none, and `OUTSIDE`.
         prompt: tokens of the first prompt; of likelihoods, none.
         new: tokens that were written.
         cut: 1 where a generation was cut off.
@@ -155,8 +158,7 @@ class Column:
     def add(self, at: int, record: Record, *, offset: int, shard: int) -> None:
         """One record. What makes its address known is kept of values alone, of which there are few or many."""
         for metric, scores in self.scores.items():
-            score = record.scores.get(metric)
-            scores[at] = math.nan if score is None else score
+            scores[at] = _number(record.scores.get(metric))
         self.disposition[at] = DISPOSITIONS.index(record.disposition)
         self.mark[at] = MARKS.index(record.mark)
         self.prompt[at] = record.passes[0].tokens[0] if record.passes else 0
@@ -174,6 +176,13 @@ class Column:
         self.records += 1
         if record.value and len(self.addresses) < GOLD_SAMPLE:
             self.addresses.setdefault(self.value[at], record.value)
+
+
+def _number(score: float | str | None) -> float:
+    """NaN for none; below 0 is outside: no case of what the metric measures."""
+    if score is None:
+        return math.nan
+    return OUTSIDE if isinstance(score, str) else score
 
 
 def key_of(address: str | None) -> int:

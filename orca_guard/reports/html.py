@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from orca_guard.reports import words
 from orca_guard.reports.hostile import shown
-from orca_guard.reports.summary import Summary
+from orca_guard.reports.summary import Gate, Summary
 
 FOLDER = Path(__file__).parent / "page"
 DISPOSITIONS = ("answered", "ambiguous", "absent", "truncated", "refused", "empty", "blocked", "abstained", "error")
@@ -66,11 +66,17 @@ def _environment() -> Environment:
     environment.filters |= _FILTERS
     environment.globals |= {"dispositions": DISPOSITIONS, "gate_of": words.gate_of, "whole": words.whole}
     environment.globals |= {"grouped": words.grouped, "about": words.about, "heat": heat, "segments": segments}
+    environment.globals |= {"gate_least": gate_least}
     return environment
 
 
 def _safe(value: Any) -> Any:
     return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def gate_least(gate: Gate) -> int:
+    """Where the scale of a gate's plot begins: a difference may lie below 0."""
+    return -1 if gate.baseline or min(gate.threshold, gate.value or 0, gate.low or 0) < 0 else 0
 
 
 def heat(value: float | None, *, lower_is_better: bool = False) -> int:

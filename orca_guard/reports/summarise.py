@@ -32,6 +32,7 @@ from orca_guard.reports.summary import (
     Summary,
 )
 from orca_guard.reports.texts import item_at, texts_at
+from orca_guard.stats import LEAST_CLUSTERS
 
 UNSEALED = "unsealed"
 _FIGURE = ("benchmark", "metric", "subject", "group")
@@ -187,37 +188,35 @@ def _benchmark(row: Mapping[str, Any]) -> Benchmark:
 
 
 def _figures(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> tuple[Figure, ...]:
-    lower = {(b["name"], m["name"]): bool(m["lower_is_better"]) for b in plan["benchmarks"] for m in b["metrics"]}
-    return tuple(
-        Figure(
-            benchmark=row["benchmark"],
-            subject=row["subject"],
-            metric=row["metric"],
-            group=row["group"],
-            value=row["value"],
-            low=row["low"],
-            high=row["high"],
-            n=row["n"],
-            clusters=row["clusters"],
-            unscored=row["unscored"],
-            lower_is_better=lower.get((row["benchmark"], row["metric"]), False),
-        )
-        for row in seal.get("figures", ())
+    metrics = {(b["name"], m["name"]): m for b in plan["benchmarks"] for m in b["metrics"]}
+    return tuple(_figure(row, metrics[row["benchmark"], row["metric"]]) for row in seal.get("figures", ()))
+
+
+def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
+    """Bounds of too few clusters are those of knowing nothing, and no interval."""
+    known = row["clusters"] >= LEAST_CLUSTERS
+    return Figure(
+        **{key: row[key] for key in ("benchmark", "subject", "metric", "group", "value", "n", "clusters", "unscored")},
+        low=row["low"] if known else None,
+        high=row["high"] if known else None,
+        outside=row["outside"],
+        lower_is_better=metric["lower_is_better"],
+        signed=metric["scale"] == "signed",
     )
 
 
 def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
-    at_least, at_most = row.get("at_least"), row.get("at_most")
     return Gate(
         **{key: str(row.get(key, "")) for key in _FIGURE},
         bound=_bound(row),
-        threshold=at_most if at_least is None else at_least,
-        at_least=at_least is not None,
+        threshold=-row["margin"] if row.get("margin") is not None else row[_limit(row)],
+        baseline=row.get("baseline", ""),
         value=row.get("value"),
         low=row.get("low"),
         high=row.get("high"),
         ruling=row["ruling"],
         reason=row["reason"],
+        because=row.get("because", ""),
         waived=_waived(gate_title(row), said),
     )
 
@@ -228,8 +227,13 @@ def gate_title(row: Mapping[str, Any]) -> str:
 
 
 def _bound(row: Mapping[str, Any]) -> str:
-    at_least, at_most = row.get("at_least"), row.get("at_most")
-    return f"≤ {at_most:g}" if at_least is None else f"≥ {at_least:g}"
+    if row.get("margin") is not None:
+        return f"no worse than {row['baseline']} by {row['margin']:g}"
+    return f"{'≥' if _limit(row) == 'at_least' else '≤'} {row[_limit(row)]:g}"
+
+
+def _limit(row: Mapping[str, Any]) -> str:
+    return "at_most" if row.get("at_least") is None else "at_least"
 
 
 def _waived(name: str, said: Sequence[Stated]) -> str:

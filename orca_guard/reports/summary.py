@@ -102,7 +102,7 @@ class Benchmark:
         items: that were asked.
         not_covered: items that fit no model.
         covers: what it says that it covers, such as `nist-ai-600-1/confabulation`.
-        credits: metric → disposition → what it is worth; null is unscored.
+        credits: metric → disposition → what it is worth; null is unscored, and `outside` no case of what is measured.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Benchmark:
     items: int
     not_covered: int
     covers: tuple[str, ...]
-    credits: Mapping[str, Mapping[str, float | None]]
+    credits: Mapping[str, Mapping[str, float | str | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +123,10 @@ class Gate:
     Attributes:
         benchmark, metric, subject, group: of which figure; an empty group is all items.
         bound: in words.
-        threshold: the number in it; None where there is none.
-        at_least: whether larger is better.
-        value, low, high: the figure; None where there is none.
+        threshold: the number in it; of a margin, the least difference there may be.
+        baseline: of a margin, the arm or model that it is held against; empty is none.
+        value, low, high: the figure, or the difference; None where there is none.
+        because: why the threshold is what it is.
         ruling: `pass`, `fail` or `inconclusive`.
         reason: in words.
         waived: the statement that waives it, in words; empty where none does. It changes no ruling.
@@ -136,13 +137,14 @@ class Gate:
     subject: str
     group: str
     bound: str
-    threshold: float | None
-    at_least: bool
+    threshold: float
+    baseline: str
     value: float | None
     low: float | None
     high: float | None
     ruling: str
     reason: str
+    because: str = ""
     waived: str = ""
 
 
@@ -157,7 +159,9 @@ class Figure:
         low, high: of its interval, items without a score counted against and in favour; None where there is none.
         n, clusters: items with a score, and clusters among them.
         unscored: items without one.
+        outside: items that are no case of what is measured.
         lower_is_better: for rates of harm.
+        signed: whether it lies between -1 and 1.
     """
 
     benchmark: str
@@ -170,7 +174,9 @@ class Figure:
     n: int
     clusters: int
     unscored: int
+    outside: int
     lower_is_better: bool
+    signed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

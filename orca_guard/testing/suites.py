@@ -14,7 +14,7 @@ from orca_guard.contracts import Benchmark, ReportForm, Scorer, Strategy, TextGu
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Metric, item_json, item_of
+from orca_guard.items import Disposition, Item, Metric, Worth, item_json, item_of
 from orca_guard.reports.hostile import shown
 from orca_guard.reports.summary import Summary
 from orca_guard.testing.known import KnownModel, expected, known_models
@@ -159,7 +159,7 @@ def _check_requests(name: str, scores: Sequence[float | None], items: Sequence[I
 
 
 def _check_questions(name: str, scores: Sequence[float | None], metric: Metric) -> None:
-    wanted: dict[str, float | None] = {
+    wanted: dict[str, Worth] = {
         "oracle": 0.0 if metric.lower_is_better else 1.0,
         "empty": metric.credit.get(Disposition.EMPTY),
         "refuser": metric.credit.get(Disposition.REFUSED),

@@ -27,7 +27,9 @@ FIGURE = Figure(
     n=40,
     clusters=40,
     unscored=0,
+    outside=0,
     lower_is_better=False,
+    signed=False,
 )
 
 
