@@ -29,7 +29,8 @@ def test_kappa_lies_between_its_bounds_and_does_not_depend_on_who_is_first(pairs
         assert found is back is None
         return
     assert found.value == pytest.approx(back.value)
-    assert found.low <= found.value <= found.high
+    assert found.low <= found.value + 1e-12
+    assert found.high >= found.value - 1e-12
 
 
 def test_people_who_always_agree_have_kappa_one_unless_they_say_one_thing_only() -> None:
@@ -79,7 +80,22 @@ def test_a_good_score_makes_the_interval_narrower_than_labels_alone() -> None:
     both, alone = corrected({"": records}), corrected({"": records[:100]})
     assert both is not None
     assert alone is not None
-    assert both.high - both.low < (alone.high - alone.low) / 1.8
+    assert both.high - both.low < (alone.high - alone.low) / 1.5
+
+
+def test_people_who_agree_with_every_score_leave_room_for_those_that_were_not_asked() -> None:
+    records = [Scored(score=1, label=1.0 if n < 20 else None, cluster="") for n in range(500)]
+    found = corrected({"": records})
+    assert found is not None
+    assert found.value == 1
+    assert found.low < 0.9, "of twenty labels nothing more can be said"
+
+
+def test_two_who_always_agree_on_twenty_are_not_taken_to_agree_for_ever() -> None:
+    found = kappa([("pass", "pass"), ("fail", "fail")] * 10)
+    assert found is not None
+    assert found.high == 1
+    assert found.low < 0.75
 
 
 def test_too_few_labels_give_no_rate() -> None:
