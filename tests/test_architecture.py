@@ -50,7 +50,7 @@ ORDER = (
     ("case",),
     ("pipeline",),
     ("assembly",),
-    ("plan", "measuring", "recording"),
+    ("plan", "policies", "measuring", "recording"),
     ("freezing",),
     ("bench",),
     ("testing",),
@@ -78,6 +78,7 @@ KNOW = {
     "journal": {"errors", "identity"},
     "reports": {"errors", "identity", "items", "journal", "paired", "stats", "types"},
     "packs": {"errors", "items", "rows", "types"},
+    "policies": {"errors", "identity"},
     "verify": {
         "errors",
         "figures",
