@@ -19,7 +19,8 @@ HOSTILE = (
 GATES = (
     {"benchmark": "basics-questions", "metric": "accuracy", "subject": "oracle", "at_least": 0.5},
     {"benchmark": "basics-questions", "metric": "accuracy", "subject": "mixed", "at_least": 0.9},
-    {"benchmark": "basics-choices", "metric": "accuracy", "group": "category=sums", "at_least": 0.05},
+    {"benchmark": "basics-choices", "metric": "accuracy", "at_least": 0.8},
+    {"benchmark": "basics-questions", "metric": "accuracy", "subject": "mixed", "margin": 0.6, "baseline": "oracle"},
 )
 
 

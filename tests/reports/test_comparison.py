@@ -102,7 +102,7 @@ def test_flips_have_the_texts_of_both_sides(found: Comparison) -> None:
 
 def test_two_arms_of_one_run(sealed: Path) -> None:
     found = compare(sealed, sealed, arms=("oracle", "mixed"), faults={})
-    assert [(row.benchmark, row.says) for row in found.rows] == [("basics-questions", "worse")]
+    assert [(row.metric, row.says) for row in found.rows] == [("accuracy", "worse"), ("refused", "worse")]
     assert found.unpaired == ("basics-choices measures the model alone, without any arm",)
     with pytest.raises(BadInput, match="did you mean 'mixed'"):
         compare(sealed, sealed, arms=("oracle", "mixd"), faults={})
