@@ -71,7 +71,7 @@ KNOW = {
     "prompts": {"types"},
     "reading": {"types"},
     "items": {"correction", "errors", "identity", "types"},
-    "contracts": {"items", "types"},
+    "contracts": {"items", "reports", "types"},
     "scoring": {"errors", "items", "reading", "types"},
     "paired": {"stats"},
     "correction": {"stats"},
@@ -79,6 +79,7 @@ KNOW = {
     "figures": {"correction", "errors", "gates", "identity", "items", "paired", "stats"},
     "roster": set[str](),
     "journal": {"errors", "identity", "roster"},
+    "reports": {"errors", "identity", "items", "journal", "paired", "stats", "types"},
     "packs": {"errors", "items", "rows", "types"},
     "policies": {"errors", "identity"},
     "verify": {
