@@ -105,7 +105,7 @@ def disturb(audits: Audits, *, kills: int, seed: int = 0) -> tuple[Tally, float]
     seconds, peace = time.monotonic() - started, audits.store / "peace"
     if process.returncode:
         raise RuntimeError(said)
-    tally, moments = Tally(), Moments(random.Random(seed), seconds=seconds, size=on_disk(peace))
+    tally, moments = Tally(), Moments(random.Random(seed), seconds=seconds, size=on_disk(peace))  # noqa: S311
     while tally.kills < kills:
         folder = audits.store / f"run-{tally.runs + len(tally.stuck) + 1}"
         if why := _disturbed(audits, folder, tally, moments, kills):

@@ -124,7 +124,7 @@ def _planned(name: str, items: list[Item]) -> Planned:
 
 
 def _question(number: int) -> Item:
-    rng = random.Random(number)  # nothing is hidden
+    rng = random.Random(number)  # noqa: S311  # nothing is hidden
     form: Any = ("letter", "number", "span", "free")[number % 4]
     choices = tuple(f"{_prose(rng, 4)} {n}" for n in range(4)) if form == "letter" else ()
     question = Question(messages=(Message("user", _prose(rng, 60)),), choices=choices, form=form, id=f"q-{number}")
@@ -133,7 +133,7 @@ def _question(number: int) -> Item:
 
 
 def _request(number: int) -> Item:
-    rng = random.Random(number)  # as above
+    rng = random.Random(number)  # noqa: S311  # as above
     request = Score(context=_prose(rng, 40), continuations=tuple(f" {_prose(rng, 5)}" for _ in range(4)))
     return Item(id=f"r-{number}", request=request, gold=(str(number % 4),))
 
@@ -145,7 +145,7 @@ def _prose(rng: random.Random, words: int) -> str:
 def _records(unit: Unit, items: list[Item], names: dict[str, str], texts: Texts) -> Iterator[dict[str, Any]]:
     for item in items[unit.start : unit.stop]:
         for subject in unit.subjects:
-            rng = random.Random(f"{item.id} {subject}")  # as above
+            rng = random.Random(f"{item.id} {subject}")  # noqa: S311  # as above
             made = _answered(item, rng, texts) if item.question else _rated(item, rng, texts)
             yield {"benchmark": unit.benchmark, "subject": subject, "identity": names[subject], **made}
 

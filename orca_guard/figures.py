@@ -6,38 +6,38 @@ import hashlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from orca_guard.correction import ASSUMES, Counts, corrected_json
 from orca_guard.errors import BadInput, suggest
-from orca_guard.gates import subjects_of
+from orca_guard.gates import Found, Gate, Look, subjects_of
 from orca_guard.identity import canonical
 from orca_guard.items import OUTSIDE, Disposition
-from orca_guard.stats import AGGREGATORS, CLASSED, Estimate, Sample
+from orca_guard.paired import Difference, difference
+from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
 """As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
-scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, and `counts` of the dispositions that occur."""
+scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that occur, `corrected` for
+what a scorer misses (None where none takes part), and `circular`, the guards that share something with that scorer."""
 
 TOLERANCE = 1e-9
 """How far two computations of one figure may lie apart."""
 
 _KEY = ("benchmark", "subject", "metric", "group")
-_ESTIMATED = ("value", "low", "high", "n", "clusters", "unscored")
-_NUMBERS = (*_ESTIMATED, "outside")
+_NUMBERS = ("value", "low", "high", "n", "clusters", "unscored", "outside")
 _VOLATILE = frozenset({"n", "prev", "seconds"})
 _DISPOSITIONS = tuple(Disposition)
 _NOT_SEEN = -1
 _OUTSIDE = -1.0
 
 
-def figures_of(
-    plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
-) -> list[Figure]:
-    """A figure for every benchmark, subject, metric, and all items or a group of them, in the plan's order.
+class Measured:
+    """What the records of a plan come to.
 
-    All items come first. Groups stand in the order of the metric's `by`, their values sorted. An item without a record
-    counts as one that could not be scored: what is planned is the denominator.
+    All items come first. An item without a record counts as one that could not be scored: what is planned is the
+    denominator.
 
     Args:
         plan: the plan.
@@ -48,11 +48,82 @@ def figures_of(
         BadInput: a record of something that is not planned, a second one of the same, or one without a sound score;
             a metric with an unknown aggregate.
     """
-    tables = _tables(plan, items)
-    for record in records:
-        if record.get("kind") == "item":
-            _enter(tables, record)
-    return [figure for table in tables.values() for figure in _figures(table)]
+
+    def __init__(
+        self, plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
+    ) -> None:
+        self._tables = _tables(plan, items)
+        self._plan = plan
+        for record in records:
+            if record.get("kind") == "item":
+                _enter(self._tables, record)
+
+    def figures(self) -> list[Figure]:
+        """A figure for every benchmark, subject, metric, and all items or a group of them, in the plan's order.
+
+        Groups stand in the order of the metric's `by`, their values sorted.
+        """
+        figures = [figure for table in self._tables.values() for figure in table.figures()]
+        return [figure | {"circular": self._circular(figure)} for figure in figures]
+
+    def estimate(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Estimate | None:
+        """The number behind a figure, on the scale from 0 to 1; None where there is no such figure."""
+        cell = self.cell(benchmark=benchmark, subject=subject, metric=metric, group=group)
+        return None if cell is None else cell.estimate()
+
+    def difference(
+        self, *, benchmark: str, subject: str, baseline: str, metric: str, group: str = ""
+    ) -> Difference | None:
+        """Subject minus baseline, over the items that are outside for neither; None where there is no such figure."""
+        where = {"benchmark": benchmark, "metric": metric, "group": group}
+        one, other = (self.cell(subject=name, **where) for name in (subject, baseline))
+        return None if one is None or other is None else one.minus(other)
+
+    def found(self, gate: Gate, subject: str) -> Found | None:
+        """What a gate looks at, at its confidence."""
+        where = {"benchmark": gate.benchmark, "metric": gate.metric, "group": gate.group}
+        cell = self.cell(subject=subject, **where)
+        baseline = self.cell(subject=gate.baseline, **where) if gate.baseline else None
+        if cell is None or (gate.baseline and baseline is None):
+            return None
+        found = cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+        subjects = (subject, gate.baseline)
+        shared = sorted({name for one in subjects for name in self._circular({**where, "subject": one})})
+        why = f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
+        return replace(found, void=why)
+
+    def _circular(self, figure: Mapping[str, Any]) -> list[str]:
+        """Guards of the figure's arm that share weights or rows with the scorer of its metric."""
+        entry = self._tables[figure["benchmark"]].benchmark
+        metric = next(m for m in entry["metrics"] if m["name"] == figure["metric"])
+        arm = next((arm for arm in self._plan["arms"] if arm["name"] == figure["subject"]), None)
+        if arm is None or not metric["quality"] or entry["kind"] != "question":
+            return []
+        own = {*metric["quality"]["weights"], *metric["quality"]["rows"]}
+        return sorted(guard["name"] for guard in arm["identity"].get("guards", ()) if own & _digests(guard))
+
+    def cell(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> _Cell | None:
+        """One subject's items under one metric; None where there is no such figure."""
+        table = self._tables.get(benchmark)
+        return table.cell(subject, metric, group) if table else None
+
+
+def best_case(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Look:
+    """What a gate would look at if every item came out as it wants, and every pair alike."""
+    measured = Measured(plan, items, ())
+
+    def look(gate: Gate, subject: str) -> Found | None:
+        cell = measured.cell(benchmark=gate.benchmark, subject=subject, metric=gate.metric, group=gate.group)
+        return None if cell is None else cell.best(gate)
+
+    return look
+
+
+def figures_of(
+    plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
+) -> list[Figure]:
+    """All figures of a plan: see `Measured`."""
+    return Measured(plan, items, records).figures()
 
 
 def results_digest(records: Iterable[Mapping[str, Any]]) -> str:
@@ -136,6 +207,146 @@ class _Table:
     groups: dict[str, dict[str, list[int]]]
     classes: dict[str, list[str]]
     columns: dict[str, _Column]
+
+    def figures(self) -> Iterator[Figure]:
+        for subject in self.columns:
+            for metric in self.benchmark["metrics"]:
+                groups = [f"{key}={value}" for key in metric["by"] for value in sorted(self.groups[key])]
+                for group in ("", *groups):
+                    which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
+                    yield which | {"group": group} | self._found(subject, metric, group).figure()
+
+    def cell(self, subject: str, metric: str, group: str) -> _Cell | None:
+        """None where there is no such figure."""
+        key, _, value = group.partition("=")
+        found = next((m for m in self.benchmark["metrics"] if m["name"] == metric), None)
+        if subject not in self.columns or found is None:
+            return None
+        known = not group or (key in found["by"] and value in self.groups[key])
+        return self._found(subject, found, group) if known else None
+
+    def _found(self, subject: str, metric: Mapping[str, Any], group: str) -> _Cell:
+        key, _, value = group.partition("=")
+        positions = self.groups[key][value] if group else range(len(self.clusters))
+        return _Cell(self, self.columns[subject], metric, group, positions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One subject's items under one metric, all of them or those of a group."""
+
+    table: _Table
+    column: _Column
+    metric: Mapping[str, Any]
+    group: str
+    positions: Sequence[int]
+
+    @property
+    def scores(self) -> array[float]:
+        return self.column.scores[self.metric["name"]]
+
+    @property
+    def inside(self) -> list[int]:
+        return [position for position in self.positions if self.scores[position] != _OUTSIDE]
+
+    def sample(self, inside: Sequence[int]) -> Sample:
+        classes = self.table.classes.get(self.metric["over"])
+        return Sample(
+            scores=[None if math.isnan(self.scores[position]) else self.scores[position] for position in inside],
+            clusters=[self.table.clusters[position] for position in inside],
+            classes=[classes[position] for position in inside] if classes else (),
+            names={classes[position] for position in self.positions} if classes else (),
+        )
+
+    def estimate(self) -> Estimate:
+        return AGGREGATORS[self.metric["aggregate"]](self.sample(self.inside))
+
+    def figure(self) -> Figure:
+        inside = self.inside
+        estimate = AGGREGATORS[self.metric["aggregate"]](self.sample(inside))
+        low, high = map(self._told, estimate.interval(CONFIDENCE))
+        return {
+            "value": None if estimate.value is None else self._told(estimate.value),
+            "low": low,
+            "high": high,
+            "n": estimate.n,
+            "clusters": estimate.clusters,
+            "unscored": estimate.unscored,
+            "outside": len(self.positions) - len(inside),
+            "counts": _counts(self.column, self.positions),
+            "corrected": corrected_json(estimate, self.quality) if self.metric["quality"] else None,
+        }
+
+    @property
+    def quality(self) -> Counts | None:
+        """Of the scorer, on this group."""
+        counts = (self.metric["quality"] or {"counts": {}})["counts"].get(self.group)
+        return None if counts is None else Counts(**counts)
+
+    def found(self, confidence: float) -> Found:
+        estimate = self.estimate()
+        found = self._seen(estimate, confidence)
+        if not self.metric["quality"]:
+            return found
+        told = corrected_json(estimate, self.quality, confidence=_both_sides(confidence))
+        if told["value"] is None:
+            return replace(found, low=0.0, high=1.0, note=f"not corrected: {told['reason']}")
+        both = f"bounds also hold for the corrected rate {told['value']:.4f}, if it is so {ASSUMES}"
+        return replace(found, low=min(found.low, told["low"]), high=max(found.high, told["high"]), note=both)
+
+    def _seen(self, estimate: Estimate, confidence: float) -> Found:
+        low, high = map(self._told, estimate.interval(_both_sides(confidence)))
+        value = None if estimate.value is None else self._told(estimate.value)
+        return Found(value=value, low=low, high=high, clusters=estimate.clusters)
+
+    def best(self, gate: Gate) -> Found:
+        """If every item that is planned had the score that the gate likes best; of a margin, the baseline's."""
+        plain = self.sample(range(0))
+        clusters = [self.table.clusters[position] for position in self.positions]
+        classes = self.table.classes.get(self.metric["over"])
+        of = [classes[position] for position in self.positions] if classes else ()
+        scores = [1.0 if gate.sign > 0 else 0.0] * len(clusters)
+        sample = replace(plain, scores=scores, clusters=clusters, classes=of)
+        if gate.baseline:
+            step = difference(sample, sample, by_class=self.metric["aggregate"] == "balanced")
+            low, high = step.interval(_both_sides(gate.confidence))
+            wide = 2 if self.metric["scale"] == "signed" else 1
+            return Found(value=step.value, low=wide * low, high=wide * high, clusters=step.clusters)
+        return self._seen(AGGREGATORS[self.metric["aggregate"]](sample), gate.confidence)
+
+    def minus(self, other: _Cell) -> Difference:
+        outside = {*self.positions} - {*self.inside} | {*self.positions} - {*other.inside}
+        inside = [position for position in self.positions if position not in outside]
+        by_class = self.metric["aggregate"] == "balanced"
+        return difference(self.sample(inside), other.sample(inside), by_class=by_class)
+
+    def compared(self, baseline: _Cell, confidence: float) -> Found:
+        """The difference, above 0 where the subject is better."""
+        step, sign = self.minus(baseline), -1 if self.metric["lower_is_better"] else 1
+        wide = 2 if self.metric["scale"] == "signed" else 1
+        low, high = sorted(sign * wide * bound for bound in step.interval(_both_sides(confidence)))
+        value = None if step.value is None else sign * wide * step.value
+        better, worse = (step.better, step.worse)[::sign]
+        note = f"of {step.n} items {better} are better than the baseline's and {worse} worse"
+        return Found(value=value, low=low, high=high, clusters=step.clusters, note=note)
+
+    def _told(self, number: float) -> float:
+        """On the scale that figures are told in."""
+        return 2 * number - 1 if self.metric["scale"] == "signed" else number
+
+
+def _digests(value: Any) -> set[str]:
+    """Every digest that a document holds, however deep."""
+    if isinstance(value, Mapping):
+        return set().union(*map(_digests, value.values()))
+    if isinstance(value, list | tuple):
+        return set().union(*map(_digests, value))
+    return {value} if isinstance(value, str) and value.startswith("sha256:") else set()
+
+
+def _both_sides(confidence: float) -> float:
+    """The confidence of an interval each of whose bounds alone holds with this one."""
+    return 2 * confidence - 1
 
 
 def _tables(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> dict[str, _Table]:
@@ -225,42 +436,6 @@ def _score(scores: Any, metric: str, name: str) -> float:
     if type(score) not in {int, float} or not 0 <= score <= 1:
         raise BadInput(f"{name} has the {metric} {score!r}, which is no number from 0 to 1")
     return float(score)
-
-
-# --- computing ---------------------------------------------------------------------------------
-
-
-def _figures(table: _Table) -> Iterator[Figure]:
-    everything = range(len(table.clusters))
-    for subject, column in table.columns.items():
-        for metric in table.benchmark["metrics"]:
-            which = {"benchmark": table.benchmark["name"], "subject": subject, "metric": metric["name"]}
-            yield which | {"group": ""} | _computed(table, column, metric, everything)
-            for key in metric["by"]:
-                for value, positions in sorted(table.groups[key].items()):
-                    yield which | {"group": f"{key}={value}"} | _computed(table, column, metric, positions)
-
-
-def _computed(table: _Table, column: _Column, metric: Mapping[str, Any], positions: Sequence[int]) -> Figure:
-    values, classes = column.scores[metric["name"]], table.classes.get(metric["over"])
-    inside = [position for position in positions if values[position] != _OUTSIDE]
-    sample = Sample(
-        scores=[None if math.isnan(values[position]) else values[position] for position in inside],
-        clusters=[table.clusters[position] for position in inside],
-        classes=[classes[position] for position in inside] if classes else (),
-        names={classes[position] for position in positions} if classes else (),
-    )
-    estimate = asdict(_scaled(AGGREGATORS[metric["aggregate"]](sample), metric["scale"]))
-    told = {key: estimate[key] for key in _ESTIMATED}
-    return told | {"outside": len(positions) - len(inside), "counts": _counts(column, positions)}
-
-
-def _scaled(estimate: Estimate, scale: str) -> Estimate:
-    """On the scale that it is told in."""
-    if scale != "signed":
-        return estimate
-    value = None if estimate.value is None else 2 * estimate.value - 1
-    return replace(estimate, value=value, low=2 * estimate.low - 1, high=2 * estimate.high - 1)
 
 
 def _counts(column: _Column, positions: Sequence[int]) -> dict[str, int]:

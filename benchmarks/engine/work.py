@@ -95,7 +95,7 @@ def _lines(path: Path) -> list[Any]:
 def _truthfulqa(data: Path, header: str, count: int) -> list[Any]:
     """Context and continuations of MC1 and MC2 of so many questions, in the peer's wording."""
     rows = json.loads((data / "truthfulqa/mc_task.json").read_text("utf-8"))
-    chosen = random.Random(SEED).sample(rows, count) if count < len(rows) else rows
+    chosen = random.Random(SEED).sample(rows, count) if count < len(rows) else rows  # noqa: S311
     return [
         [f"{header}Q: {row['question']}\nA:", [f" {choice}" for choice in row[kind]]]
         for row in chosen
@@ -121,13 +121,13 @@ def _mmlu(data: Path) -> list[Any]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))[:40]
         found += ([f"{r['question'].strip()}\nAnswer:", [f" {r[f'choice{n}']}" for n in range(4)]] for r in rows)
-    random.Random(SEED).shuffle(found)
+    random.Random(SEED).shuffle(found)  # noqa: S311
     return found
 
 
 def _gsm8k(data: Path) -> list[Any]:
     """Prompts, and how long each answer gets: log-normal with median 52 and at most 128 tokens."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311
     questions = [row["question"] for row in _lines(data / "gsm8k/test.jsonl")[:64]]
     return [[q, max(min(round(chance.lognormvariate(math.log(52), 0.6)), 128), 1)] for q in questions]
 
@@ -139,7 +139,7 @@ def _comments(data: Path, count: int) -> list[Any]:
 
     with gzip.open(data / "davidson_hate_offensive/labeled_data.csv.gz", "rt", encoding="utf-8") as file:
         words = " ".join(row["tweet"] for row in list(csv.DictReader(file))[:2000]).split()
-    chance = random.Random(SEED)
+    chance = random.Random(SEED)  # noqa: S311
     lengths = [max(min(round(chance.lognormvariate(math.log(30), 0.7)), 120), 3) for _ in range(count)]
     return [" ".join(chance.sample(words, length)) for length in lengths]
 

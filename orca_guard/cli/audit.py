@@ -29,6 +29,13 @@ def audit_options(command: Any) -> Any:
         (
             click.option("--plan", "file", type=PATH, metavar="FILE", help="Audit file; the options below change it."),
             click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin."),
+            click.option(
+                "--policy",
+                "policies",
+                multiple=True,
+                metavar="NAME|FILE",
+                help="Gates: a shipped policy, or a .toml file. Without --suite, all that it judges is measured.",
+            ),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
             click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data."),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
@@ -43,13 +50,15 @@ def audit_options(command: Any) -> Any:
     epilog="""\b
     Examples:
       orca-guard audit --suite basics --limit 20
+      orca-guard audit --policy basics
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
       orca-guard audit --resume runs/20260102-030405
 
     \b
-    Exit codes: 0 done and no gate failed, 1 a gate failed, 2 wrong usage or bad input,
-    3 not enough evidence or something is missing, 4 internal error, 130 interrupted."""
+    Exit codes: 0 all gates passed, 1 a gate failed, 2 wrong usage or bad input,
+    3 not enough evidence, something is missing, or there is no gate (measured, not judged),
+    4 internal error, 130 interrupted."""
 )
 @audit_options
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, metavar="DIR", help="Folder of runs.")
@@ -105,15 +114,17 @@ def requested(options: dict[str, Any]) -> Request:
     from orca_guard import plan  # noqa: PLC0415  # as above
     from orca_guard.api import table_of  # noqa: PLC0415
     from orca_guard.configuration import overridden  # noqa: PLC0415
+    from orca_guard.policies import policy_of  # noqa: PLC0415
 
-    file, suites, limit = (options.pop(key) for key in ("file", "suites", "limit"))
+    file, suites, limit, policies = (options.pop(key) for key in ("file", "suites", "limit", "policies"))
     data, nonce = options.pop("data"), options.pop("nonce")
-    settings = {"data": str(data) if data else None, "nonce": nonce}
+    settings = {"data": str(data) if data else None, "nonce": nonce, "policies": policies or None}
     if file is None:
+        suites = suites or [name for policy in map(policy_of, policies) for name in policy.benchmarks]
         if not suites:
-            raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
+            raise click.UsageError("nothing to measure: name a --suite or a --policy, or an audit file by --plan")
         table = overridden(table_of(options.pop("pipeline")), **from_json(options))
-        return plan.of_flags(table, suites=suites, limit=limit, **settings)
+        return plan.of_flags(table, suites=list(dict.fromkeys(suites)), limit=limit, **settings)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
     if decided:
