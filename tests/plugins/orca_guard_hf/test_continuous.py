@@ -242,7 +242,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     monkeypatch.setattr(small.network, "packed_into", scarce)
     requests = [user(" ".join(WORDS[n : n + 9]), tokens=6) for n in range(7)]
     assert ask(small, *requests) == plainly(model, requests)
-    assert "Out of memory: going on with at most 16 tokens at once." in aloud.messages
+    assert "Out of memory: going on with at most 20 tokens at once." in aloud.messages
 
 
 def test_other_trouble_is_the_plain_path_s(
