@@ -1,7 +1,6 @@
 """Figures, gates and verdict of a bundle computed again, from docs/bundle.md with the standard library alone.
 
-It takes the records as they are: `independent_verifier.py` looks at those. Rates that are corrected for what a scorer
-misses, and gates on them, are not recomputed. It says nothing, or ends with 1.
+It takes records as they are (`independent_verifier.py` does not), and rates corrected for what a scorer misses, too.
 """
 
 from __future__ import annotations
@@ -242,8 +241,7 @@ def verify(folder: Path) -> None:
         for item, y in zip([i["id"] for i in items if i["benchmark"] == b["benchmark"]], b["scores"], strict=True):
             row = records.setdefault((b["benchmark"], item, b["run"] + b["subject"]), {"scores": {}, "disposition": ""})
             row["scores"][b["metric"]] = y
-    run = Run(plan, seal, items, records)
-    pairs = zip(figures(run), seal["figures"], strict=True)
+    pairs = zip(figures(run := Run(plan, seal, items, records)), seal["figures"], strict=True)
     assert all(same(a | {"corrected": b["corrected"]}, b) for a, b in pairs), "a figure is another"
     check_gates(run)
 
