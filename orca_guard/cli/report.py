@@ -76,16 +76,14 @@ def form_of(name: str, host: Host) -> Any:
 
 def summary_of(folder: Path, *, check: bool = True) -> Summary:
     """What the run has to say, verified first. Raises `BadInput`."""
-    from orca_guard.cli.show import working  # noqa: PLC0415  # as above
-    from orca_guard.reports.summarise import summarise  # noqa: PLC0415
-    from orca_guard.reports.summary import Check  # noqa: PLC0415
+    from orca_guard import pages  # noqa: PLC0415  # as above
+    from orca_guard.cli.show import working  # noqa: PLC0415
     from orca_guard.verify import verify  # noqa: PLC0415
 
     with working(f"verifying {folder}"):
         found = verify(folder) if check else None
-    checks = [Check(name=c.name, status=c.status.value, what=c.what) for c in found.checks] if found else []
     with working(f"reading {folder}"):
-        return summarise(folder, checks=checks, faulty=bool(found and found.faulty))
+        return pages.summary_of(folder, found)
 
 
 def deliver(text: str, out: Path) -> None:
