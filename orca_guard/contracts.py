@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from orca_guard.items import Item, Kind, Metric
 from orca_guard.types import (
@@ -25,6 +25,9 @@ from orca_guard.types import (
     Stage,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from orca_guard.reports.summary import Summary
 
 API_VERSION = 1
 """The version of these contracts. A plugin states the one it was written for as `ORCA_GUARD_API`."""
@@ -282,7 +285,12 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Benchmark(Protocol):
-    """Items, and what is measured on them. It declares and computes nothing: scores and metrics are core's."""
+    """Items, and what is measured on them. It declares and computes nothing: scores and metrics are core's.
+
+    It may also have `covers`, a tuple of the risks, duties and limitations that it speaks to, such as
+    `nist-ai-600-1/confabulation` (`orca_guard/reports/coverage.toml` lists them), and `protocol`, the name of a
+    published protocol that it follows to the letter. Both go into the plan, and reports show them.
+    """
 
     @property
     def name(self) -> str:
@@ -330,6 +338,38 @@ class Benchmark(Protocol):
 
         Raises:
             BadInput: a file is not what it should be.
+        """
+        ...
+
+
+@runtime_checkable
+class ReportForm(Protocol):
+    """A form in which a run can be shown."""
+
+    @property
+    def name(self) -> str:
+        """What `--format` takes."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Of its files, without a dot."""
+        ...
+
+    def render(self, run: Path, report: Summary, /) -> str:
+        """The whole of it, and the same every time.
+
+        Args:
+            run: the run's folder, for what the summary does not hold; nothing else may be read.
+            report: what there is to say. Texts in it are as a model wrote them, and hostile.
+
+        Raises:
+            BadInput: the run cannot be shown so.
         """
         ...
 

@@ -280,7 +280,15 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict
         "data": {name: digest_file(path, fresh=True) for name, path in sorted(found.files.items())},
         "items": items,
         "not_covered": not_covered,
+        **_declared(benchmark),
     }
+
+
+def _declared(benchmark: Benchmark) -> dict[str, Any]:
+    """What a benchmark may say of itself beyond its contract."""
+    covers, protocol = getattr(benchmark, "covers", ()), getattr(benchmark, "protocol", "")
+    found = {"covers": sorted(map(str, covers))} if covers else {}
+    return found | ({"protocol": str(protocol)} if protocol else {})
 
 
 def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:

@@ -23,7 +23,16 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from orca_guard.contracts import Benchmark, GuardFactory, ModelLoader, NamedModel, Scorer, SelectorFactory, Strategy
+    from orca_guard.contracts import (
+        Benchmark,
+        GuardFactory,
+        ModelLoader,
+        NamedModel,
+        ReportForm,
+        Scorer,
+        SelectorFactory,
+        Strategy,
+    )
     from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 GROUP = "orca_guard"
@@ -62,6 +71,11 @@ def guards() -> Iterable[GuardFactory]:  # type: ignore[empty-body]
 @hookspec
 def benchmarks() -> Iterable[Benchmark]:  # type: ignore[empty-body]
     """What an audit measures."""
+
+
+@hookspec
+def reports() -> Iterable[ReportForm]:  # type: ignore[empty-body]
+    """Forms in which a run can be shown."""
 
 
 @hookspec

@@ -23,6 +23,7 @@ from orca_guard.contracts import (
     GuardFactory,
     ModelLoader,
     NamedModel,
+    ReportForm,
     Scorer,
     SelectorFactory,
     Strategy,
@@ -32,7 +33,7 @@ from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 OWN_DISTRIBUTION = "orca-guard"
-PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "benchmarks", "commands")
+PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "benchmarks", "reports", "commands")
 OBSERVERS = ("run_started", "item_recorded", "run_finished")
 Status: TypeAlias = Literal["loaded", "blocked", "failed"]
 Event: TypeAlias = RunStarted | ItemRecorded | RunFinished
@@ -261,6 +262,11 @@ class Host:
         return Registry("benchmark", self._collect("benchmarks", (Benchmark,)), self.plugins)
 
     @cached_property
+    def reports(self) -> Registry[ReportForm]:
+        """Forms in which a run can be shown, beside our own."""
+        return Registry("report form", self._collect("reports", (ReportForm,)), self.plugins)
+
+    @cached_property
     def commands(self) -> Registry[Any]:
         """`click` commands."""
         import click  # noqa: PLC0415  # a library user has no command line
@@ -275,6 +281,7 @@ class Host:
             "selectors": self.selectors,
             "guards": self.guards,
             "benchmarks": self.benchmarks,
+            "reports": self.reports,
             "commands": self.commands,
         }
 
@@ -455,7 +462,7 @@ def _items(returned: Any, hook: str, types: tuple[type, ...]) -> list[Any]:
 def _check_item(item: Any, hook: str) -> None:
     if not (isinstance(item.name, str) and _NAME.fullmatch(item.name)):
         raise _Unfit(f"{hook}() returned something called {item.name!r}; names are lower-case letters, digits, . _ -")
-    for method in ("answer", "score", "make", "open"):
+    for method in ("answer", "score", "make", "open", "render"):
         if _is_async(getattr(item, method, None)):
             raise _Unfit(f"{method}() of {item.name!r} is async; it is called, not awaited")
 

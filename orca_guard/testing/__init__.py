@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from orca_guard.testing.known import KnownLoader, KnownModel, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
-from orca_guard.testing.suites import check_benchmark, check_guard, check_scorer, check_strategy
+from orca_guard.testing.suites import (
+    check_benchmark,
+    check_guard,
+    check_report_form,
+    check_scorer,
+    check_strategy,
+)
 
 __all__ = [
     "KnownLoader",
@@ -12,6 +18,7 @@ __all__ = [
     "ScriptedModel",
     "check_benchmark",
     "check_guard",
+    "check_report_form",
     "check_scorer",
     "check_strategy",
     "known_models",

@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from orca_guard.bench import Bench, unit_records
-from orca_guard.contracts import Benchmark, Scorer, Strategy, TextGuard
+from orca_guard.contracts import Benchmark, ReportForm, Scorer, Strategy, TextGuard
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
 from orca_guard.items import Disposition, Item, Metric, Worth, item_json, item_of
+from orca_guard.reports.hostile import shown
+from orca_guard.reports.summary import Summary
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
@@ -89,6 +91,25 @@ def check_strategy(strategy: Strategy) -> None:
         _check_asked(model.asked, strategy)
     reached = pipeline_of(ScriptedModel(script=lambda _: "Answer: A"), strategies=[strategy]).ask(question)
     assert (reached.outcome, reached.value) == (Outcome.EXTRACTED, "A"), "a marked answer is found"
+
+
+def check_report_form(form: ReportForm, run: Path, report: Summary) -> None:
+    """A text, the same every time; nothing in it acts on a terminal.
+
+    Args:
+        form: under test.
+        run: a sealed run's folder.
+        report: what there is to say of it.
+    """
+    assert isinstance(form, ReportForm), f"{form!r} lacks a member of ReportForm"
+    assert form.summary
+    assert form.suffix
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    text = form.render(run, report)
+    assert isinstance(text, str), f"{form.name} renders a text, not {type(text).__name__}"
+    assert text == form.render(run, report), f"{form.name} is not the same every time"
+    assert shown(text) == text, f"{form.name} lets characters through that act on a terminal"
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before, "it changes the run"
 
 
 def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
