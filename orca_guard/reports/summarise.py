@@ -23,6 +23,7 @@ from orca_guard.reports.summary import (
     Arm,
     Benchmark,
     Check,
+    Corrected,
     Figure,
     Gate,
     GuardCount,
@@ -202,7 +203,14 @@ def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
         outside=row["outside"],
         lower_is_better=metric["lower_is_better"],
         signed=metric["scale"] == "signed",
+        corrected=_corrected(row["corrected"]) if row.get("corrected") else None,
+        circular=tuple(row.get("circular", ())),
     )
+
+
+def _corrected(row: Mapping[str, Any]) -> Corrected:
+    numbers = ("value", "low", "high", "sensitivity", "specificity")
+    return Corrected(**{key: row[key] for key in numbers}, assumes=row["assumes"], reason=row["reason"])
 
 
 def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:

@@ -120,15 +120,17 @@ def _figures(report: Summary) -> Table:
             table.add_row(_safe(f"{figure.benchmark} {figure.metric}", "bold"), "", "", "")
             before = here
         name = f"    {figure.group}" if figure.group else f"  {figure.subject}"
-        table.add_row(
-            _safe(name, "dim" if figure.group else ""), plot(figure), words.percent(figure.value), str(figure.n)
-        )
+        label = _safe(name, "dim" if figure.group else "")
+        label.append(" circular" if figure.circular else "", "bold red")
+        table.add_row(label, plot(figure), words.percent(figure.value), str(figure.n))
     return table
 
 
 def plot(figure: Figure) -> Text:
-    """Value and interval on a line from 0 to 1."""
+    """Value and interval on a line from 0 to 1; of a signed figure, nothing."""
     cells = [" "] * WIDTH
+    if figure.signed:
+        return Text("".join(cells))
     if figure.low is not None and figure.high is not None:
         for place in range(_place(figure.low), _place(figure.high) + 1):
             cells[place] = "─"
