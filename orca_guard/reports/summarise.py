@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from orca_guard.errors import BadInput
 from orca_guard.identity import digest_bytes, digest_of
 from orca_guard.items import Item
@@ -54,10 +56,12 @@ def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = Fals
     plan = bundle.read_plan()
     seal = bundle.read_seal() if bundle.seal.exists() else {}
     try:
-        return _summary(bundle, plan, seal, tuple(checks), faulty=faulty)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        made = _summary(bundle, plan, seal, tuple(checks), faulty=faulty)
+        msgspec.convert(msgspec.to_builtins(made), Summary)  # whoever wrote the seal may have written anything
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, msgspec.MsgspecError) as error:
         told = f"{type(error).__name__}: {error}"
         raise BadInput(f"{folder} is not what an audit writes ({told}). Run: orca-guard verify {folder}") from error
+    return made
 
 
 def _summary(

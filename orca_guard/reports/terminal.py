@@ -78,6 +78,7 @@ def _banner(head: words.Headline) -> Panel:
 def _facts(report: Summary) -> Text:
     run = report.run
     facts = [f"{run.title or run.folder}", f"{run.records} of {run.planned} records", f"plan {words.short(run.plan)}"]
+    facts += [] if report.checks else ["NOT VERIFIED"]
     facts += [f"seal {words.short(run.seal)}"] * run.sealed
     facts += [f"attempt {run.attempt}"] * bool(run.attempt) + [f"finished {run.finished}"] * bool(run.finished)
     return _safe(" · ".join(facts), "dim")
@@ -101,8 +102,8 @@ def _findings(report: Summary) -> RenderableType:
 
 def _gates(report: Summary) -> Table:
     table = _table(("gate", ""), ("ruling", ""), ("interval", ""))
-    for gate in report.gates:
-        name = _safe(f"{words.about(gate)} {gate.bound}")
+    for number, gate in enumerate(report.gates, 1):
+        name = _safe(f"{number} {words.about(gate)} {gate.bound}")
         if gate.waived:
             name.append(f"\nwaived: {shown(gate.waived)}", "yellow")
         ruling = Text(gate.ruling, STYLES.get(gate.ruling, ""))
