@@ -240,7 +240,8 @@ def gate_title(row: Mapping[str, Any]) -> str:
 
 def _bound(row: Mapping[str, Any]) -> str:
     if row.get("margin") is not None:
-        return f"no worse than {row['baseline']} by {row['margin']:g}"
+        run = f" of run {row['baseline_run'].removeprefix('sha256:')[:12]}" if row.get("baseline_run") else ""
+        return f"no worse than {row['baseline']}{run} by {row['margin']:g}"
     return f"{'≥' if _limit(row) == 'at_least' else '≤'} {row[_limit(row)]:g}"
 
 
