@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from orca_guard.reports.comparison import Comparison, Row
 from orca_guard.reports.hostile import shown
+from orca_guard.reports.terminal import banner, safe
 from orca_guard.reports.words import CAUTION, Headline, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TONES = {"good": "green", "bad": "bold red", "open": "yellow", "plain": "default"}
 SAYS = {"better": "green", "worse": "bold red", "no difference shown": "", "not comparable": "yellow"}
 CHANGES = 12
 
@@ -88,21 +87,12 @@ def page(found: Comparison) -> str:
 
 def terminal(found: Comparison) -> RenderableType:
     """For a terminal of eighty columns."""
-    parts: list[RenderableType] = [_banner(head) for head in (alarm(found), headline(found)) if head]
+    parts: list[RenderableType] = [banner(head) for head in (alarm(found), headline(found)) if head]
     parts += [_sides(found), Text(), Text("Differences", style="bold"), _rows(found)]
-    parts += [_safe(f"- {line}", "yellow") for line in found.unpaired]
+    parts += [safe(f"- {line}", "yellow") for line in found.unpaired]
     parts += [Text(), Text("What changed in the plan", style="bold"), *_changes(found)]
     parts += [Text(), Text("Items that passed on one side alone", style="bold"), _flips(found)]
     return Group(*parts)
-
-
-def _safe(text: str, style: str = "") -> Text:
-    return Text(shown(text), style=style)
-
-
-def _banner(head: Headline) -> Panel:
-    style = TONES[head.tone]
-    return Panel(Text.assemble((head.word, f"{style} bold"), f"  {shown(head.sentence)}"), border_style=style)
 
 
 def _sides(found: Comparison) -> Text:
@@ -110,7 +100,7 @@ def _sides(found: Comparison) -> Text:
         f"{word}: {' '.join(filter(None, (side.folder, side.arm)))} ({side.verdict})"
         for word, side in (("a", found.a), ("b", found.b))
     ]
-    return _safe(" · ".join(told), "dim")
+    return safe(" · ".join(told), "dim")
 
 
 def _rows(found: Comparison) -> Table:
@@ -127,7 +117,7 @@ def _rows(found: Comparison) -> Table:
 
 def _measure(row: Row) -> Text:
     who = row.a if row.a == row.b else f"{row.a} → {row.b}"
-    name = _safe(f"{row.benchmark} {row.metric}, {who}: ")
+    name = safe(f"{row.benchmark} {row.metric}, {who}: ")
     name.append(row.says, SAYS[row.says])
     if row.detectable is not None:
         name.append(f"; detectable {100 * row.detectable:.1f}", "dim")
@@ -135,7 +125,7 @@ def _measure(row: Row) -> Text:
 
 
 def _changes(found: Comparison) -> list[Text]:
-    lines = [_safe(f"- {line}") for line in found.changes[:CHANGES]] or [Text("nothing", style="dim")]
+    lines = [safe(f"- {line}") for line in found.changes[:CHANGES]] or [Text("nothing", style="dim")]
     if (more := len(found.changes) - CHANGES + found.more_changes) > 0:
         lines.append(Text(f"and {more} more", style="dim"))
     return lines
