@@ -21,7 +21,7 @@ from orca_guard.errors import OrcaGuardError, UnknownName
 from orca_guard.freezing import Planned, model_digest, models_of
 from orca_guard.host import Host, Plugin, Provided
 from orca_guard.identity import differences, digest_text
-from orca_guard.items import Disposition, Item, Kind, Metric
+from orca_guard.items import Disposition, Item, Kind, Metric, gathered
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.reading import read
@@ -231,8 +231,10 @@ def _said(reply: Any) -> str:
 
 
 def _provided(name: str, host: Host) -> list[Provided[Benchmark]]:
-    """The benchmark of that name, or all of the plugin that is called so."""
+    """The benchmark of that name, or all of the suite or of the plugin that is called so."""
     registry = host.benchmarks
+    if name in host.suites.names() and name not in registry.names():
+        return [registry.find(member) for member in host.suites.get(name).benchmarks]
     of_plugin = [provided for _, provided in registry if provided.plugin.name == name]
     if name in (*registry.names(), *registry.withdrawn) or not of_plugin:
         return [registry.find(name)]
@@ -242,7 +244,7 @@ def _provided(name: str, host: Host) -> list[Provided[Benchmark]]:
 def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | None) -> Iterator[Finding]:
     try:
         files = benchmark.files(data)
-        items = list(benchmark.items(files))
+        items, _ = gathered(benchmark.items(files))
     except OrcaGuardError as error:
         yield _ill("has items", str(error), "put its data where --data points")
         return

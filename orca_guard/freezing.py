@@ -13,7 +13,7 @@ from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaG
 from orca_guard.gates import gate_json, gates_of
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import Item, Metric, item_digest, metric_json
+from orca_guard.items import Item, Metric, gathered, item_digest, metric_json
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
@@ -227,7 +227,7 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
         known = table.name in (*registry.names(), *registry.withdrawn)
         if not known and not of_plugin:
             suites = {provided.plugin.name for _, provided in registry}
-            raise UnknownName("suite", table.name, {*registry.names(), *suites})
+            raise UnknownName("suite", table.name, {*registry.names(), *suites, *host.suites.names()})
         for name in (table.name,) if known else of_plugin:
             yield table, registry.find(name)
 
@@ -235,7 +235,8 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
 def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
     benchmark = found.benchmark
     _check_possible(benchmark, [*subjects.models.values()])
-    items = chosen(_sound(benchmark, found.files), nonce=table.nonce, seed=table.seed, limit=found.limit)
+    sound, rejected = _sound(benchmark, found.files)
+    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
     step(benchmark.name, 0, len(items))
     reasons: dict[str, str] = {}
     for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
@@ -245,7 +246,7 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
     if not kept:
         raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
-    return Planned(entry=_entry(found, len(kept), left_out), metrics=tuple(benchmark.metrics), items=kept)
+    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=tuple(benchmark.metrics), items=kept)
 
 
 def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
@@ -253,7 +254,9 @@ def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -
     return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
 
 
-def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict[str, Any]:
+def _entry(
+    found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]
+) -> dict[str, Any]:
     benchmark = found.benchmark
     return {
         "name": benchmark.name,
@@ -265,6 +268,7 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict
         "data": {name: digest_file(path, fresh=True) for name, path in sorted(found.files.items())},
         "items": items,
         "not_covered": not_covered,
+        "rejected": dict(rejected),
     }
 
 
@@ -283,10 +287,10 @@ def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
             raise ModelFailed(f"model {model.name!r} {what}, and benchmark {benchmark.name!r} needs that")
 
 
-def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
-    """Its items, each of the right kind and with an id of its own."""
+def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[Item], dict[str, int]]:
+    """Its items, each of the right kind and with an id of its own, and the rows it rejects, by reason."""
     try:
-        items = list(benchmark.items(files))
+        items, rejected = gathered(benchmark.items(files))
     except (OrcaGuardError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -298,4 +302,4 @@ def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
         raise PluginFailed(f"benchmark {benchmark.name!r} made no {benchmark.kind} item of {strange!r:.100}")
     if len({item.id for item in items}) != len(items):
         raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
-    return items
+    return items, rejected

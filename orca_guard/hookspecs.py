@@ -23,7 +23,17 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from orca_guard.contracts import Benchmark, GuardFactory, ModelLoader, NamedModel, Scorer, SelectorFactory, Strategy
+    from orca_guard.contracts import (
+        Benchmark,
+        GuardFactory,
+        ModelLoader,
+        NamedModel,
+        Scorer,
+        SelectorFactory,
+        Strategy,
+        Suite,
+    )
+    from orca_guard.data.sets import DataSet
     from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 GROUP = "orca_guard"
@@ -62,6 +72,16 @@ def guards() -> Iterable[GuardFactory]:  # type: ignore[empty-body]
 @hookspec
 def benchmarks() -> Iterable[Benchmark]:  # type: ignore[empty-body]
     """What an audit measures."""
+
+
+@hookspec
+def datasets() -> Iterable[DataSet]:  # type: ignore[empty-body]
+    """Published data that benchmarks read, so that `orca-guard data` knows it."""
+
+
+@hookspec
+def suites() -> Iterable[Suite]:  # type: ignore[empty-body]
+    """Benchmarks that are asked for by one name."""
 
 
 @hookspec

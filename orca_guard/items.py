@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
@@ -68,6 +69,14 @@ class Item:
         return "question" if self.question is not None else "score"
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row of data that no item can be made of: its number in its file, and why, in words that others may share."""
+
+    row: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """A number over a benchmark's items, declared before the first of them is asked.
@@ -93,6 +102,27 @@ ACCURACY = Metric(
     credit={d: 0.0 for d in Disposition if d not in {Disposition.ANSWERED, Disposition.ERROR}},
 )
 """Share of items answered right. Whatever is no right answer counts as wrong; only an error counts as nothing."""
+
+
+def gathered(rows: Iterable[Item | Rejected]) -> tuple[list[Item], dict[str, int]]:
+    """A benchmark's items, and of the rows that none could be made of, how many for which reason."""
+    items, reasons = [], Counter[str]()
+    for row in rows:
+        if isinstance(row, Rejected):
+            reasons[row.reason] += 1
+        else:
+            items.append(row)
+    return items, dict(sorted(reasons.items()))
+
+
+def id_of(*parts: str) -> str:
+    """An id that follows from what an item is made of, wherever its row stands: 16 hex digits."""
+    return digest_of(list(parts)).removeprefix("sha256:")[:16]
+
+
+def shuffled(options: Iterable[str], *, seed: str) -> tuple[str, ...]:
+    """Options in an order that depends on them and the seed (an item's id), and not on the order they came in."""
+    return tuple(sorted(options, key=lambda option: digest_of([seed, option])))
 
 
 def item_json(item: Item) -> str:

@@ -5,6 +5,7 @@ None is a score that cannot be told. It is never 0 and never 1, and whoever aske
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from string import whitespace
@@ -113,10 +114,22 @@ def greedy(_: Sequence[str], likelihoods: Sequence[Likelihood], right: Collectio
     return float(any(likelihoods[number].greedy for number in right))
 
 
+def likelihood_mass(_: Sequence[str], likelihoods: Sequence[Likelihood], right: Collection[int]) -> float:
+    """Share of the right continuations in the probability of all of them (MC2 of TruthfulQA, Lin et al. 2022).
+
+    Probabilities are of whole continuations and are not divided by length. They are compared with the greatest of them
+    and never taken by themselves: that of a long answer is below the smallest number there is.
+    """
+    best = max(x.logprob for x in likelihoods)
+    masses = [math.exp(x.logprob - best) for x in likelihoods]
+    return math.fsum(masses[number] for number in right) / math.fsum(masses)
+
+
 LIKELIHOOD_RULES: Mapping[str, LikelihoodRule] = {
     "likelihood": likelihood,
     "likelihood-per-token": likelihood_per_token,
     "likelihood-per-character": likelihood_per_character,
+    "likelihood-mass": likelihood_mass,
     "greedy": greedy,
 }
 """Rules for requests."""

@@ -26,9 +26,9 @@ def audit_options(command: Any) -> Any:
     for option in reversed(
         (
             click.option("--plan", "file", type=PATH, metavar="FILE", help="Audit file; the options below change it."),
-            click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin."),
+            click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite, a benchmark, or all of a plugin."),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
-            click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data."),
+            click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data; else ORCA_GUARD_DATA says."),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
             pipeline_options,
         )
@@ -41,6 +41,7 @@ def audit_options(command: Any) -> Any:
     epilog="""\b
     Examples:
       orca-guard audit --suite basics --limit 20
+      orca-guard audit --suite safety --data ./data
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
       orca-guard audit --resume runs/20260102-030405
@@ -71,7 +72,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     if own["resume"]:
         begun = _resumed(own["resume"], options, host)
     else:
-        request = requested(options)
+        request = requested(options, host)
         frozen = frozen_of(request, host)
         if own["dry_run"]:
             return show_plan(frozen, as_json=own["as_json"])
@@ -84,8 +85,8 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     return show_seal(begun.bundle.root, seal, as_json=own["as_json"])
 
 
-def requested(options: dict[str, Any]) -> Request:
-    """What the options ask for.
+def requested(options: dict[str, Any], host: Host) -> Request:
+    """What the options ask for, with the benchmarks and arms that a suite stands for.
 
     Raises:
         BadInput: something that cannot be.
@@ -101,14 +102,26 @@ def requested(options: dict[str, Any]) -> Request:
     if file is None:
         if not suites:
             raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
+        own = any(options[name] not in (None, (), False) for name in options.keys() - plan.MODEL_SETTINGS)
         table = overridden(table_of(options.pop("pipeline")), **from_json(options))
-        return plan.of_flags(table, suites=suites, limit=limit, **settings)
+        return _complete(plan.of_flags(table, suites=suites, limit=limit, **settings), host, arms=not own)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
     if decided:
         named = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in decided)
         raise click.UsageError(f"{file} decides what {named} would say; change it there")
-    return plan.changed(plan.read(file), limit=limit, model=from_json(given), **settings)
+    request = plan.changed(plan.read(file), limit=limit, model=from_json(given), **settings)
+    return _complete(request, host, arms=not request.table.arms)
+
+
+def _complete(request: Request, host: Host, *, arms: bool) -> Request:
+    """With the folder of data that the environment names, if none is named, and without suites."""
+    from orca_guard import plan  # noqa: PLC0415  # as above
+    from orca_guard.data.sets import folder_named  # noqa: PLC0415
+    from orca_guard.suites import expanded  # noqa: PLC0415
+
+    settings = {"data": folder_named(request.table.data)}
+    return expanded(plan.changed(request, model={}, **settings), host, arms=arms)
 
 
 def frozen_of(request: Request, host: Host) -> Frozen:

@@ -29,8 +29,8 @@ STYLES = {Health.WELL: "green", Health.ILL: "bold red", Health.NOT_APPLICABLE: "
     Exit codes: 0 all is well, 2 wrong usage or bad input, 3 something is ill,
     4 internal error, 130 interrupted."""
 )
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin.")
-@click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data.")
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite, a benchmark, or all of a plugin.")
+@click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data; else ORCA_GUARD_DATA says.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pipeline_options
 @click.pass_context
@@ -39,13 +39,15 @@ def doctor(ctx: click.Context, /, suites: tuple[str, ...], data: Path | None, *,
     from orca_guard.api import table_of  # noqa: PLC0415  # not before the options are known to be good
     from orca_guard.cli.show import stderr  # noqa: PLC0415
     from orca_guard.configuration import overridden  # noqa: PLC0415
+    from orca_guard.data.sets import folder_named  # noqa: PLC0415
     from orca_guard.doctor import diagnose  # noqa: PLC0415
 
     table = overridden(table_of(options.pop("pipeline")), **from_json(options))
     host = host_of(ctx)
     added_commands(ctx)
+    folder = folder_named(str(data or ""))
     with stderr().status("examining"):
-        findings = list(diagnose(table, host, suites=suites, data=data))
+        findings = list(diagnose(table, host, suites=suites, data=Path(folder) if folder else None))
     well = all(finding.health is not Health.ILL for finding in findings)
     if as_json:
         click.echo(json_text({"well": well, "findings": [asdict(finding) for finding in findings]}, indent=2))

@@ -14,7 +14,7 @@ from orca_guard.contracts import Benchmark, Scorer, Strategy, TextGuard
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Metric, item_json, item_of
+from orca_guard.items import Disposition, Item, Metric, gathered, item_json, item_of
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
@@ -98,9 +98,9 @@ def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
     always-first, always-last and uniform get what theory says, and what is no number is never scored.
     """
     assert isinstance(benchmark, Benchmark), f"{benchmark!r} lacks a member of Benchmark"
-    items = list(benchmark.items(files))
+    items, rejected = gathered(benchmark.items(files))
     assert items, "a benchmark has items"
-    assert items == list(benchmark.items(files)), "and the same ones each time"
+    assert (items, rejected) == gathered(benchmark.items(files)), "and the same ones each time"
     assert len({item.id for item in items}) == len(items), "each with an id of its own"
     assert {item.kind for item in items} == {benchmark.kind}, "all of one kind"
     assert all(item_of(item_json(item)) == item for item in items), "and each survives being written down"
