@@ -22,7 +22,8 @@ from orca_guard.journal.shard import Shard
 from orca_guard.journal.texts import Texts
 from orca_guard.journal.units import Unit, schedule_of
 from orca_guard.reading import final_answer, read
-from orca_guard.recording import Rules, question_record, score_record
+from orca_guard.recording import question_record, score_record
+from orca_guard.scoring import Rules
 from orca_guard.sealing import seal
 from orca_guard.types import (
     Action,

@@ -18,7 +18,8 @@ from orca_guard.identity import differences, digest_of
 from orca_guard.items import Item, Kind
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import Request
-from orca_guard.recording import Address, Rules, question_record, score_record
+from orca_guard.recording import Address, question_record, score_record
+from orca_guard.scoring import Rules
 from orca_guard.types import Replies, Requests
 
 

@@ -6,27 +6,29 @@ import hashlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from orca_guard.errors import BadInput, suggest
 from orca_guard.gates import subjects_of
 from orca_guard.identity import canonical
-from orca_guard.items import Disposition
-from orca_guard.stats import AGGREGATORS
+from orca_guard.items import OUTSIDE, Disposition
+from orca_guard.stats import AGGREGATORS, CLASSED, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
 """As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
-scored), `low`, `high`, `n`, `clusters`, `unscored`, and `counts` of the dispositions that occur."""
+scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, and `counts` of the dispositions that occur."""
 
 TOLERANCE = 1e-9
 """How far two computations of one figure may lie apart."""
 
 _KEY = ("benchmark", "subject", "metric", "group")
-_NUMBERS = ("value", "low", "high", "n", "clusters", "unscored")
+_ESTIMATED = ("value", "low", "high", "n", "clusters", "unscored")
+_NUMBERS = (*_ESTIMATED, "outside")
 _VOLATILE = frozenset({"n", "prev", "seconds"})
 _DISPOSITIONS = tuple(Disposition)
 _NOT_SEEN = -1
+_OUTSIDE = -1.0
 
 
 def figures_of(
@@ -132,11 +134,14 @@ class _Table:
     positions: dict[str, int]
     clusters: list[str]
     groups: dict[str, dict[str, list[int]]]
+    classes: dict[str, list[str]]
     columns: dict[str, _Column]
 
 
 def _tables(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> dict[str, _Table]:
-    tables = {row["name"]: _Table(row, {}, [], _empty_groups(row), {}) for row in plan["benchmarks"]}
+    tables = {
+        row["name"]: _Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}) for row in plan["benchmarks"]
+    }
     for item in items:
         _place(tables, item)
     for table in tables.values():
@@ -150,9 +155,15 @@ def _empty_groups(benchmark: Mapping[str, Any]) -> dict[str, dict[str, list[int]
     return {key: {} for metric in benchmark["metrics"] for key in metric["by"]}
 
 
+def _empty_classes(benchmark: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {metric["over"]: [] for metric in benchmark["metrics"] if metric["over"]}
+
+
 def _known(metric: Mapping[str, Any]) -> Mapping[str, Any]:
     if metric["aggregate"] not in AGGREGATORS:
         raise BadInput(f"unknown aggregate {metric['aggregate']!r}{suggest(metric['aggregate'], AGGREGATORS)}")
+    if (metric["aggregate"] in CLASSED) != bool(metric["over"]):
+        raise BadInput(f"metric {metric['name']!r} is the {metric['aggregate']} over {metric['over'] or 'no classes'}")
     return metric
 
 
@@ -170,6 +181,8 @@ def _place(tables: Mapping[str, _Table], item: Mapping[str, Any]) -> None:
     for key, values in table.groups.items():
         if key in item["groups"]:
             values.setdefault(item["groups"][key], []).append(position)
+    for key, names in table.classes.items():
+        names.append(item["groups"].get(key, ""))
 
 
 def _enter(tables: Mapping[str, _Table], record: Mapping[str, Any]) -> None:
@@ -201,12 +214,14 @@ def _disposition(value: Any, name: str) -> int:
 
 
 def _score(scores: Any, metric: str, name: str) -> float:
-    """Of one metric; NaN stands for none, and so a score that is NaN must not get this far."""
+    """Of one metric; NaN stands for none, and so a score that is NaN must not get this far; below 0 is outside."""
     if not isinstance(scores, Mapping) or metric not in scores:
         raise BadInput(f"{name} has no {metric!r}")
     score = scores[metric]
     if score is None:
         return math.nan
+    if score == OUTSIDE:
+        return _OUTSIDE
     if type(score) not in {int, float} or not 0 <= score <= 1:
         raise BadInput(f"{name} has the {metric} {score!r}, which is no number from 0 to 1")
     return float(score)
@@ -227,10 +242,25 @@ def _figures(table: _Table) -> Iterator[Figure]:
 
 
 def _computed(table: _Table, column: _Column, metric: Mapping[str, Any], positions: Sequence[int]) -> Figure:
-    values = column.scores[metric["name"]]
-    scores = [None if math.isnan(values[position]) else values[position] for position in positions]
-    estimate = asdict(AGGREGATORS[metric["aggregate"]](scores, [table.clusters[position] for position in positions]))
-    return {key: estimate[key] for key in _NUMBERS} | {"counts": _counts(column, positions)}
+    values, classes = column.scores[metric["name"]], table.classes.get(metric["over"])
+    inside = [position for position in positions if values[position] != _OUTSIDE]
+    sample = Sample(
+        scores=[None if math.isnan(values[position]) else values[position] for position in inside],
+        clusters=[table.clusters[position] for position in inside],
+        classes=[classes[position] for position in inside] if classes else (),
+        names={classes[position] for position in positions} if classes else (),
+    )
+    estimate = asdict(_scaled(AGGREGATORS[metric["aggregate"]](sample), metric["scale"]))
+    told = {key: estimate[key] for key in _ESTIMATED}
+    return told | {"outside": len(positions) - len(inside), "counts": _counts(column, positions)}
+
+
+def _scaled(estimate: Estimate, scale: str) -> Estimate:
+    """On the scale that it is told in."""
+    if scale != "signed":
+        return estimate
+    value = None if estimate.value is None else 2 * estimate.value - 1
+    return replace(estimate, value=value, low=2 * estimate.low - 1, high=2 * estimate.high - 1)
 
 
 def _counts(column: _Column, positions: Sequence[int]) -> dict[str, int]:

@@ -13,11 +13,12 @@ from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaG
 from orca_guard.gates import gate_json, gates_of
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import Item, Metric, gathered, item_digest, metric_json
+from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
 from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
 
 Step = Callable[[str, int, int], None]
@@ -273,13 +274,8 @@ def _entry(
 
 
 def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
-    rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
-    if benchmark.scoring not in rules:
-        raise PluginFailed(
-            f"benchmark {benchmark.name!r} wants a scoring rule {benchmark.scoring!r}, which is not there"
-        )
-    if not benchmark.metrics:
-        raise PluginFailed(f"benchmark {benchmark.name!r} declares no metric")
+    if why := next(_impossible(benchmark), ""):
+        raise PluginFailed(f"benchmark {benchmark.name!r} {why}")
     wanted = Generate if benchmark.kind == "question" else Score
     for model in models:
         if wanted not in model.requests:
@@ -287,8 +283,42 @@ def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
             raise ModelFailed(f"model {model.name!r} {what}, and benchmark {benchmark.name!r} needs that")
 
 
+def _impossible(benchmark: Benchmark) -> Iterator[str]:
+    """What is wrong with what it declares."""
+    metrics = benchmark.metrics
+    rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
+    for rule in (benchmark.scoring, *filter(None, (metric.rule for metric in metrics))):
+        if rule not in rules:
+            yield f"wants a scoring rule {rule!r}, which is not there"
+    if not metrics:
+        yield "declares no metric"
+    if len({metric.name for metric in metrics}) != len(metrics):
+        yield "gives one name to two metrics"
+    for metric in metrics:
+        yield from (f"declares a metric {metric.name!r} that {why}" for why in _unsound(metric, benchmark.kind))
+    if OUTSIDE in (*metrics[0].worth.values(), *metrics[0].credit.values()):
+        yield f"has {metrics[0].name!r} as its first metric, which leaves answers outside, and every item needs a mark"
+
+
+def _unsound(metric: Metric, kind: Kind) -> Iterator[str]:
+    if metric.aggregate not in AGGREGATORS:
+        yield f"wants an aggregator {metric.aggregate!r}, which is not there"
+    if (metric.aggregate in CLASSED) != bool(metric.over):
+        yield f"is the {metric.aggregate} over {metric.over or 'no classes'}"
+    if metric.scale == "signed" and metric.aggregate == "gap":
+        yield "is a signed gap"
+    if metric.among and kind == "question":
+        yield "compares some continuations, and a question has none"
+    worth = (*metric.worth.values(), *metric.credit.values())
+    if not all(w is None or w == OUTSIDE or (type(w) in {int, float} and 0 <= w <= 1) for w in worth):
+        yield "gives something else than a number from 0 to 1"
+
+
 def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[Item], dict[str, int]]:
-    """Its items, each of the right kind and with an id of its own, and the rows it rejects, by reason."""
+    """Its items, each of the right kind, with an id of its own and in a class where that matters.
+
+    With them, by reason, the rows that it rejects.
+    """
     try:
         items, rejected = gathered(benchmark.items(files))
     except (OrcaGuardError, KeyboardInterrupt):
@@ -302,4 +332,7 @@ def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[Item],
         raise PluginFailed(f"benchmark {benchmark.name!r} made no {benchmark.kind} item of {strange!r:.100}")
     if len({item.id for item in items}) != len(items):
         raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
+    for metric in benchmark.metrics:
+        if metric.over and (alone := next((i for i in items if not i.groups.get(metric.over)), None)):
+            raise PluginFailed(f"benchmark {benchmark.name!r} has an item {alone.id!r} without a {metric.over!r}")
     return items, rejected

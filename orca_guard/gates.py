@@ -133,7 +133,7 @@ def _bound(table: Mapping[str, Any], key: str) -> float | None:
     value = table.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, float | int) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, float | int) or not -1 <= value <= 1:
         raise BadInput(f"{key} is a number from 0 to 1, not {value!r}")
     return float(value)
 
@@ -148,6 +148,8 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     benchmark = benchmarks[gate.benchmark]
     metrics = {metric["name"]: metric for metric in benchmark["metrics"]}
     _look_up("metric", gate.metric, metrics)
+    if gate.threshold < 0 and metrics[gate.metric]["scale"] != "signed":
+        raise BadInput(f"{gate.metric} lies between 0 and 1, and the threshold is {gate.threshold:g}")
     if gate.subject:
         what = "arm" if benchmark["kind"] == "question" else "model"
         _look_up(what, gate.subject, subjects_of(plan, benchmark))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,15 @@ from orca_guard.identity import canonical, digest_of
 from orca_guard.types import Action, Answer, Outcome, Question, Score
 
 Kind: TypeAlias = Literal["question", "score"]
+
+Worth: TypeAlias = float | Literal["outside"] | None
+"""What an item is worth under a metric: a score in [0, 1]; or it lies outside of what the metric is about, and is in no
+denominator; or None, where it is not known. What is not known counts against the bounds; what is outside does not."""
+
+OUTSIDE: Final = "outside"
+
+GOLD = "gold"
+"""The label of an item's gold."""
 
 
 class Disposition(StrEnum):
@@ -48,6 +57,7 @@ class Item:
         question: goes through the pipeline, under every arm.
         request: log-likelihoods of the model; no strategy, guard or reading takes part.
         gold: accepted values; of a request, the numbers of its right continuations, from 0, as text.
+        labels: what else an answer can be but right, as label → values, written as gold is.
         cluster: items that share a passage or a prompt share this; empty is a cluster of its own.
         groups: what results are broken down by, as key → value.
     """
@@ -56,6 +66,7 @@ class Item:
     question: Question | None = None
     request: Score | None = None
     gold: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cluster: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
 
@@ -88,13 +99,24 @@ class Metric:
             UNSCORED too.
         lower_is_better: for rates of harm.
         by: keys of `Item.groups` that it is broken down by.
+        over: the key of `Item.groups` whose values are the classes of an aggregator that has some.
+        rule: of `scoring.py`; empty is the benchmark's.
+        worth: what an answer is worth that carries one of the item's labels, where that is not 1 for `gold`; with none
+            of these labels it is worth 0. So a rate of anything can be had, and answers can be left outside.
+        among: of requests, the label of the continuations that are compared; empty is all of them.
+        scale: `signed` tells figures and thresholds as 2x - 1, between -1 and 1.
     """
 
     name: str
     aggregate: str = "mean"
-    credit: Mapping[Disposition, float | None] = field(default_factory=dict)
+    credit: Mapping[Disposition, Worth] = field(default_factory=dict)
     lower_is_better: bool = False
     by: tuple[str, ...] = ()
+    over: str = ""
+    rule: str = ""
+    worth: Mapping[str, float | Literal["outside"]] = field(default_factory=dict)
+    among: str = ""
+    scale: Literal["unit", "signed"] = "unit"
 
 
 ACCURACY = Metric(
@@ -143,7 +165,7 @@ def item_of(text: str) -> Item:
 
 
 def item_digest(item: Item) -> str:
-    """Digest of everything an item is: question or request, gold, cluster and groups."""
+    """Digest of everything an item is: question or request, gold, labels, cluster and groups."""
     return digest_of(asdict(item))
 
 

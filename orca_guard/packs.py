@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from orca_guard.items import Item
 from orca_guard.rows import KEYS, question_of
 from orca_guard.types import Score
 
-_ITEM_KEYS = ("gold", "cluster", "groups")
+_ITEM_KEYS = ("gold", "labels", "cluster", "groups")
 _SCORE_KEYS = ("id", "context", "continuations")
 
 
@@ -20,7 +21,8 @@ def read_pack(path: Path) -> list[Item]:
     """Every item of a pack.
 
     A row is a question as `run --file` takes it, or `context` with `continuations`; and with either `gold` (a text or
-    a list of texts; of continuations a number from 0 or a list of them), and perhaps `cluster` and `groups`.
+    a list of texts; of continuations a number from 0 or a list of them), and perhaps `labels` (an object of the same),
+    `cluster` and `groups`.
 
     Raises:
         BadInput: it cannot be read, or a row is no item; its line is named.
@@ -66,19 +68,31 @@ def _score(row: Mapping[str, Any]) -> Item:
     if not isinstance(context, str):
         raise BadInput("context is a text")
     shared = _shared(row)
-    if not all(gold.isdigit() and int(gold) < len(continuations) for gold in shared["gold"]):
+    values = [*shared["gold"], *chain.from_iterable(shared["labels"].values())]
+    if not all(value.isdigit() and int(value) < len(continuations) for value in values):
         raise BadInput(f"gold is the number of a continuation, from 0 to {len(continuations) - 1}")
     return Item(id=_id(row), request=Score(context=context, continuations=tuple(continuations)), **shared)
 
 
 def _shared(row: Mapping[str, Any]) -> dict[str, Any]:
-    gold, groups = row.get("gold", []), row.get("groups", {})
-    listed = gold if isinstance(gold, list) else [gold]
-    if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in listed):
-        raise BadInput("gold is a text, a whole number, or a list of them")
+    labels, groups = row.get("labels", {}), row.get("groups", {})
+    if not isinstance(labels, dict):
+        raise BadInput("labels is an object of texts, whole numbers, or lists of them")
     if not isinstance(groups, dict) or not all(isinstance(value, str) for value in groups.values()):
         raise BadInput("groups is an object of texts")
-    return {"gold": tuple(map(str, listed)), "cluster": str(row.get("cluster", "")), "groups": groups}
+    return {
+        "gold": _values(row.get("gold", []), "gold"),
+        "labels": {label: _values(values, f"label {label!r}") for label, values in labels.items()},
+        "cluster": str(row.get("cluster", "")),
+        "groups": groups,
+    }
+
+
+def _values(given: Any, what: str) -> tuple[str, ...]:
+    listed = given if isinstance(given, list) else [given]
+    if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in listed):
+        raise BadInput(f"{what} is a text, a whole number, or a list of them")
+    return tuple(map(str, listed))
 
 
 def _id(row: Mapping[str, Any]) -> str:

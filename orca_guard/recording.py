@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from orca_guard.case import Case
 from orca_guard.identity import canonical
-from orca_guard.items import Disposition, Item, Metric, disposition_of, item_digest, item_json
+from orca_guard.items import Disposition, Item, Worth, disposition_of, item_digest, item_json
 from orca_guard.rows import verdict_row
-from orca_guard.scoring import marked, score_likelihoods, score_value, unscored_reason
+from orca_guard.scoring import Rules, marked, unscored_reason
 from orca_guard.types import Answer, Failure, Likelihood, Pass, Scores, Segment
 
 Address = Callable[[str], str]
 """Keeps a text and returns where it can be found again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a benchmark's answers are scored, and what its metrics make of that."""
-
-    scoring: str
-    metrics: tuple[Metric, ...]
-
-
 def question_record(item: Item, answer: Answer, case: Case, *, rules: Rules, address: Address) -> dict[str, Any]:
     """An item that went through the pipeline, with everything the model wrote, let through or not."""
     disposition = disposition_of(answer)
-    score = score_value(rules.scoring, answer.value, item) if disposition is Disposition.ANSWERED else None
+    scores = rules.of_value(answer.value, item) if disposition is Disposition.ANSWERED else {}
     return {
         **_asked(item, address),
         "passes": [_pass(step, address) for step in case.passes],
@@ -42,30 +34,30 @@ def question_record(item: Item, answer: Answer, case: Case, *, rules: Rules, add
         "verdicts": [{k: v for k, v in verdict_row(verdict).items() if k != "ms"} for verdict in answer.verdicts],
         "tokens": list(answer.tokens),
         "seconds": round(answer.seconds, 4),
-        **_result(disposition, score, rules, answer.error or answer.reason),
+        **_result(disposition, scores, rules, answer.error or answer.reason),
     }
 
 
 def score_record(item: Item, reply: Scores | Failure, *, rules: Rules, address: Address) -> dict[str, Any]:
     """Log-likelihoods of the model alone."""
     rows = [] if isinstance(reply, Failure) else [_row(likelihood) for likelihood in reply.likelihoods]
-    score, why = score_likelihoods(rules.scoring, rows, item)
+    scores, why = rules.of_likelihoods(rows, item)
     if isinstance(reply, Failure):
         why = str(reply.error)
-    disposition = Disposition.ERROR if score is None else Disposition.ANSWERED
+    disposition = Disposition.ERROR if rules.first(scores) is None else Disposition.ANSWERED
     return {
         **_asked(item, address),
         "passes": [],
         "answer": None,
         "likelihoods": rows or None,
-        "action": "error" if score is None else "allow",
+        "action": "error" if disposition is Disposition.ERROR else "allow",
         "strategy": "",
         "outcome": None,
         "value": None,
         "verdicts": [],
         "tokens": [0, 0],
         "seconds": 0.0,
-        **_result(disposition, score, rules, why),
+        **_result(disposition, scores, rules, why),
     }
 
 
@@ -73,10 +65,10 @@ def _asked(item: Item, address: Address) -> dict[str, Any]:
     return {"item": item.id, "digest": item_digest(item), "question": address(item_json(item))}
 
 
-def _result(disposition: Disposition, score: float | None, rules: Rules, reason: str) -> dict[str, Any]:
-    scores, mark = marked(disposition, score, rules.metrics)
-    why = reason or unscored_reason(disposition, score, rules.metrics)
-    return {"disposition": disposition.value, "scores": scores, "mark": mark.value, "reason": why}
+def _result(disposition: Disposition, scores: Mapping[str, Worth], rules: Rules, reason: str) -> dict[str, Any]:
+    worth, mark = marked(disposition, scores, rules.metrics)
+    why = reason or unscored_reason(disposition, scores, rules.metrics)
+    return {"disposition": disposition.value, "scores": worth, "mark": mark.value, "reason": why}
 
 
 def _row(likelihood: Likelihood) -> list[Any]:

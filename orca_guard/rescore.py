@@ -15,7 +15,7 @@ from orca_guard.attest import faults_of
 from orca_guard.errors import BadInput, UnknownName
 from orca_guard.host import own_identity
 from orca_guard.identity import digest_of
-from orca_guard.items import Disposition, Item, Metric, item_of
+from orca_guard.items import Disposition, Item, Metric, Worth, item_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
 from orca_guard.journal.reading import ShardReader
 from orca_guard.journal.shard import Shard
@@ -25,9 +25,8 @@ from orca_guard.reading import read
 from orca_guard.scoring import (
     LIKELIHOOD_RULES,
     READING_RULES,
+    Rules,
     marked,
-    score_likelihoods,
-    score_value,
     unscored_reason,
 )
 from orca_guard.sealing import earlier_runs, seal
@@ -124,7 +123,7 @@ def _plan(before: Mapping[str, Any], scoring: str, chosen: frozenset[str], *, se
 
 
 def _again(entry: Mapping[str, Any]) -> _Again:
-    return _Again(entry["kind"], entry["scoring"], msgspec.convert(entry["metrics"], tuple[Metric, ...]))
+    return _Again(entry["kind"], Rules(entry["scoring"], msgspec.convert(entry["metrics"], tuple[Metric, ...])))
 
 
 # --- the records -------------------------------------------------------------------------------
@@ -173,36 +172,35 @@ class _Again:
     """How a benchmark's records are scored again."""
 
     kind: str
-    scoring: str
-    metrics: tuple[Metric, ...]
+    rules: Rules
 
     def question(self, record: dict[str, Any], texts: TextIndex) -> dict[str, Any]:
         """Of an answer that was read."""
         item, value = _item(record, texts), _value(record, texts)
         if item is None or value is None:
-            return self._result(record, Disposition.ANSWERED, None, DROPPED)
+            return self._result(record, Disposition.ANSWERED, {}, DROPPED)
         # What the old run said of a score is not said again; what its guards said is.
-        of_scores = {DROPPED, unscored_reason(Disposition.ANSWERED, None, self.metrics)}
+        of_scores = {DROPPED, unscored_reason(Disposition.ANSWERED, {}, self.rules.metrics)}
         reason = "" if record["reason"] in of_scores else record["reason"]
-        return self._result(record, Disposition.ANSWERED, score_value(self.scoring, value, item), reason)
+        return self._result(record, Disposition.ANSWERED, self.rules.of_value(value, item), reason)
 
     def request(self, record: dict[str, Any], texts: TextIndex) -> dict[str, Any]:
         """Of likelihoods."""
         item = _item(record, texts)
         if item is None:
             answered = record["disposition"] == Disposition.ANSWERED
-            return self._result(record, Disposition.ANSWERED, None, DROPPED) if answered else record
-        score, why = score_likelihoods(self.scoring, record["likelihoods"], item)
-        if score is None:
-            return self._result(record, Disposition.ERROR, None, why) | {"action": Action.ERROR.value}
-        return self._result(record, Disposition.ANSWERED, score, "") | {"action": Action.ALLOW.value}
+            return self._result(record, Disposition.ANSWERED, {}, DROPPED) if answered else record
+        scores, why = self.rules.of_likelihoods(record["likelihoods"], item)
+        if self.rules.first(scores) is None:
+            return self._result(record, Disposition.ERROR, {}, why) | {"action": Action.ERROR.value}
+        return self._result(record, Disposition.ANSWERED, scores, "") | {"action": Action.ALLOW.value}
 
     def _result(
-        self, record: Mapping[str, Any], disposition: Disposition, score: float | None, reason: str
+        self, record: Mapping[str, Any], disposition: Disposition, scores: Mapping[str, Worth], reason: str
     ) -> dict[str, Any]:
-        scores, mark = marked(disposition, score, self.metrics)
-        why = reason or unscored_reason(disposition, score, self.metrics)
-        return {**record, "disposition": disposition.value, "scores": scores, "mark": mark.value, "reason": why}
+        worth, mark = marked(disposition, scores, self.rules.metrics)
+        why = reason or unscored_reason(disposition, scores, self.rules.metrics)
+        return {**record, "disposition": disposition.value, "scores": worth, "mark": mark.value, "reason": why}
 
 
 def _item(record: Mapping[str, Any], texts: TextIndex) -> Item | None:

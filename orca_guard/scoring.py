@@ -1,18 +1,20 @@
 """Deterministic scoring: what was read or computed, held against an item's gold, becomes a score, metrics and a mark.
 
-None is a score that cannot be told. It is never 0 and never 1, and whoever asked hears why.
+None is a score that cannot be told. It is never 0 and never 1, and whoever asked hears why. `outside` is no score
+either: the answer is none of those that the metric is about.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from string import whitespace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from orca_guard.errors import UnknownName
-from orca_guard.items import Disposition, Item, Mark, Metric
+from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Mark, Metric, Worth
 from orca_guard.reading import read
 from orca_guard.types import Likelihood, Question, Score, Segment
 
@@ -23,6 +25,43 @@ LikelihoodRule: TypeAlias = Callable[[Sequence[str], Sequence[Likelihood], Colle
 """Continuations, their likelihoods and the numbers of the right ones → a score in [0, 1]."""
 
 R = TypeVar("R")
+
+RIGHT: Mapping[str, float | Literal["outside"]] = {GOLD: 1.0}
+"""What answers are worth where a metric does not say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a benchmark's answers are scored, and what its metrics make of that."""
+
+    scoring: str
+    metrics: tuple[Metric, ...]
+
+    def of_value(self, value: str | None, item: Item) -> dict[str, Worth]:
+        """Metric → score of a value that was read."""
+        return {m.name: score_value(m.rule or self.scoring, value, item, worth=m.worth or RIGHT) for m in self.metrics}
+
+    def of_likelihoods(self, rows: Sequence[Any], item: Item) -> tuple[dict[str, Worth], str]:
+        """Metric → score of a request; and why the first metric has none."""
+        found = {
+            m.name: score_likelihoods(m.rule or self.scoring, rows, item, worth=m.worth or RIGHT, among=m.among)
+            for m in self.metrics
+        }
+        return {name: score for name, (score, _) in found.items()}, next(iter(found.values()))[1]
+
+    def first(self, scores: Mapping[str, Worth]) -> Worth:
+        """The score under the first metric."""
+        return scores[self.metrics[0].name]
+
+
+def _weighed(worth: Mapping[str, float | Literal["outside"]], shares: Mapping[str, float]) -> Worth:
+    """What an answer is worth that carries these labels to these shares; those outside take no part."""
+    outside = sum(share for label, share in shares.items() if worth[label] == OUTSIDE)
+    if outside >= 1:
+        return OUTSIDE
+    inside = sum(share * float(worth[label]) for label, share in shares.items() if worth[label] != OUTSIDE)
+    return min(1.0, inside / (1 - outside))
+
 
 _MOST_TOKENS = 2**53
 _ROUNDING = 1e-3
@@ -60,25 +99,40 @@ def _folded(text: str) -> str:
     return " ".join(word for word in words if word not in _ARTICLES) or " ".join(words)
 
 
-def score_value(rule: str, value: str | None, item: Item) -> float | None:
+def score_value(
+    rule: str, value: str | None, item: Item, *, worth: Mapping[str, float | Literal["outside"]] = RIGHT
+) -> Worth:
     """Score of a value that was read from an answer to the item's question.
 
     Args:
         rule: one of `READING_RULES`.
         value: as `reading.read` gave it; None where there is none.
-        item: with its question's form and choices, in which its gold is read too.
+        item: with its question's form and choices, in which its gold and labels are read too.
+        worth: what the labels are worth.
 
     Returns:
-        None where there is no value, no gold, or a gold that cannot be read in the item's form: a benchmark's fault
-        is no failure of the model.
+        None where there is no value, the item has none of the labels, or one that cannot be read in its form: a
+        benchmark's fault is no failure of the model.
 
     Raises:
         UnknownName: there is no such rule.
     """
     function = _rule(READING_RULES, rule)
-    accepted = [_gold(gold, item.question) for gold in item.gold] if item.question else []
-    known = [gold for gold in accepted if gold is not None]
-    return function(value, known) if value is not None and known and len(known) == len(accepted) else None
+    if value is None or item.question is None:
+        return None
+    shares = {}
+    for label, texts in _labelled(item, worth).items():
+        known = [gold for text in texts if (gold := _gold(text, item.question)) is not None]
+        if len(known) != len(texts):
+            return None
+        shares[label] = function(value, known)
+    return _weighed(worth, shares) if shares else None
+
+
+def _labelled(item: Item, labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The values of those labels that the item has."""
+    values = {GOLD: item.gold, **item.labels}
+    return {label: values[label] for label in labels if values.get(label)}
 
 
 def _gold(gold: str, question: Question) -> str | None:
@@ -142,17 +196,26 @@ def _credit(values: Sequence[float], right: Collection[int]) -> float:
     return sum(number in right for number in tied) / len(tied)
 
 
-def score_likelihoods(rule: str, rows: Sequence[Any], item: Item) -> tuple[float | None, str]:
+def score_likelihoods(
+    rule: str,
+    rows: Sequence[Any],
+    item: Item,
+    *,
+    worth: Mapping[str, float | Literal["outside"]] = RIGHT,
+    among: str = "",
+) -> tuple[Worth, str]:
     """Score of an item's request, from `[log-probability, tokens, greedy]` of every continuation.
 
     Args:
         rule: one of `LIKELIHOOD_RULES`.
         rows: in the order of the continuations, as a journal holds them.
-        item: with its request, and the numbers of the right continuations as gold.
+        item: with its request, and numbers of continuations as gold and labels.
+        worth: what the labels are worth.
+        among: the label of the continuations that are compared; empty is all.
 
     Returns:
         The score and "", or None and why there is none: a row is missing, or no finite log-probability of one token or
-        more; the gold is no number of a continuation.
+        more; a label has what is no number of a continuation, or there is none of the labels among those compared.
 
     Raises:
         UnknownName: there is no such rule.
@@ -163,11 +226,17 @@ def score_likelihoods(rule: str, rows: Sequence[Any], item: Item) -> tuple[float
     if fault := _fault(rows, item.request):
         return None, fault
     numbers = {str(number): number for number in range(len(rows))}
-    right = {numbers[gold] for gold in item.gold if gold in numbers}
-    if not right or len(right) != len(set(item.gold)):
-        return None, f"the gold {list(item.gold)} is not among the continuations 0 to {len(rows) - 1}"
-    likelihoods = [Likelihood(logprob=row[0], tokens=row[1], greedy=row[2]) for row in rows]
-    return function(item.request.continuations, likelihoods, right), ""
+    labelled = _labelled(item, [*worth, among])
+    for label, values in labelled.items():
+        if not numbers.keys() >= set(values):
+            return None, f"the {label} {list(values)} is not among the continuations 0 to {len(rows) - 1}"
+    compared = [n for text, n in numbers.items() if not among or text in labelled.get(among, ())]
+    right = {label: {compared.index(n) for n in compared if str(n) in labelled.get(label, ())} for label in worth}
+    if not any(right.values()):
+        return None, f"no continuation that is compared is labelled {' or '.join(worth)}"
+    likelihoods = [Likelihood(logprob=row[0], tokens=row[1], greedy=row[2]) for row in (rows[n] for n in compared)]
+    texts = [item.request.continuations[n] for n in compared]
+    return _weighed(worth, {label: function(texts, likelihoods, which) for label, which in right.items()}), ""
 
 
 def _fault(rows: Sequence[Any], request: Score) -> str:
@@ -198,37 +267,40 @@ def _row_fault(row: Any) -> str:
 
 
 def marked(
-    disposition: Disposition, score: float | None, metrics: Sequence[Metric]
-) -> tuple[dict[str, float | None], Mark]:
-    """An item's score under every metric, and its mark.
+    disposition: Disposition, scores: Mapping[str, Worth], metrics: Sequence[Metric]
+) -> tuple[dict[str, Worth], Mark]:
+    """What an item is worth under every metric, and its mark.
 
-    An answered item has its score; any other is worth what the metric declared beforehand, or nothing at all. The mark
+    An answered item has its scores; any other is worth what the metric declared beforehand, or nothing at all. The mark
     follows the first metric. Only full credit is a pass: what was half right, or right among ties, was not right, and
     a gate that counts passes must not round up. Of a rate of harm, full credit is 0.
 
     Args:
         disposition: what became of the item.
-        score: of the answer, by a rule; counts only where the item was answered.
+        scores: of the answer, metric → score; count only where the item was answered, and none is None.
         metrics: of the benchmark, in its order.
     """
-    scores = {metric.name: _worth(disposition, score, metric) for metric in metrics}
+    scores = {metric.name: _worth(disposition, scores, metric) for metric in metrics}
     first = scores[metrics[0].name]
-    if first is None:
+    if first is None or first == OUTSIDE:
         return scores, Mark.UNSCORED
     return scores, Mark.PASS if first == (0.0 if metrics[0].lower_is_better else 1.0) else Mark.FAIL
 
 
-def unscored_reason(disposition: Disposition, score: float | None, metrics: Sequence[Metric]) -> str:
+def unscored_reason(disposition: Disposition, scores: Mapping[str, Worth], metrics: Sequence[Metric]) -> str:
     """Why the mark is UNSCORED, where nothing else says it; "" where it is not."""
-    if _worth(disposition, score, metrics[0]) is not None:
+    worth = _worth(disposition, scores, metrics[0])
+    if worth == OUTSIDE:
+        return f"metric {metrics[0].name!r} is about other answers"
+    if worth is not None:
         return ""
     if disposition is Disposition.ANSWERED:
         return "the answer was read, but not scored: the item's gold is missing or cannot be read in its form"
     return f"metric {metrics[0].name!r} gives no credit to an item that is {disposition.value}"
 
 
-def _worth(disposition: Disposition, score: float | None, metric: Metric) -> float | None:
-    return score if disposition is Disposition.ANSWERED else metric.credit.get(disposition)
+def _worth(disposition: Disposition, scores: Mapping[str, Worth], metric: Metric) -> Worth:
+    return scores.get(metric.name) if disposition is Disposition.ANSWERED else metric.credit.get(disposition)
 
 
 def _rule(rules: Mapping[str, R], name: str) -> R:

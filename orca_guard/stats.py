@@ -9,10 +9,11 @@ the order of the items.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from statistics import NormalDist
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 CONFIDENCE = 0.95
 _BALANCED = 1e-9
@@ -41,39 +42,91 @@ class Estimate:
     effective_n: float
 
 
-Aggregator: TypeAlias = Callable[[Sequence[float | None], Sequence[str]], Estimate]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What a number is made of.
 
-
-def mean(scores: Sequence[float | None], clusters: Sequence[str], *, confidence: float = CONFIDENCE) -> Estimate:
-    """Mean of scores in [0, 1], with a score interval over clusters.
-
-    Args:
-        scores: one an item; None is an item without a score.
+    Attributes:
+        scores: one an item, in [0, 1]; None is an item without a score.
         clusters: the cluster of every item; an empty name is a cluster of its own.
-        confidence: of the interval, both sides together.
+        classes: the class of every item, for aggregators that have classes; empty where all items are of one.
+        names: all classes, also those that no item here is of; empty is those of the items.
 
     Raises:
-        ValueError: a score outside [0, 1], NaN included, or not as many clusters as scores.
+        ValueError: a score outside [0, 1], NaN included, or not as many clusters or classes as scores.
     """
-    if strange := [score for score in scores if score is not None and not 0.0 <= score <= 1.0]:
-        raise ValueError(f"a score lies in [0, 1], and {strange[0]!r} does not")
-    known = [(score, name) for score, name in zip(scores, clusters, strict=True) if score is not None]
-    sample = _sample([score for score, _ in known], [name for _, name in known], confidence)
-    low = _bounds([score or 0.0 for score in scores], clusters, confidence)[0]
-    high = _bounds([1.0 if score is None else score for score in scores], clusters, confidence)[1]
-    return Estimate(
-        value=sample.mean if known else None,
-        low=low,
-        high=high,
-        n=len(known),
-        clusters=sample.clusters,
-        unscored=len(scores) - len(known),
-        effective_n=sample.effective_n,
+
+    scores: Sequence[float | None]
+    clusters: Sequence[str]
+    classes: Sequence[str] = ()
+    names: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        if strange := [score for score in self.scores if score is not None and not 0.0 <= score <= 1.0]:
+            raise ValueError(f"a score lies in [0, 1], and {strange[0]!r} does not")
+        if len(self.clusters) != len(self.scores) or len(self.classes) not in {0, len(self.scores)}:
+            raise ValueError(f"{len(self.scores)} scores, and not as many clusters or classes")
+
+    def rows(self) -> list[tuple[float | None, str, str]]:
+        """Score, cluster and class of every item."""
+        return list(zip(self.scores, self.clusters, self.classes or [""] * len(self.scores), strict=True))
+
+    def every(self) -> list[str]:
+        """All classes, sorted."""
+        return sorted(set(self.names) | set(self.classes)) or [""]
+
+    def of_class(self, name: str) -> Sample:
+        """Its items of one class."""
+        rows = [row for row in self.rows() if row[2] == name]
+        return Sample(scores=[row[0] for row in rows], clusters=[row[1] for row in rows])
+
+
+class Aggregator(Protocol):
+    """A sample → a number with its interval; `confidence` is of both sides together."""
+
+    def __call__(self, sample: Sample, /, *, confidence: float = CONFIDENCE) -> Estimate:
+        """The number."""
+        ...
+
+
+def mean(sample: Sample, /, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean over all items, whatever their class."""
+    return _mean(
+        [(score, cluster, "") for score, cluster, _ in sample.rows()], [""] if sample.scores else [], confidence
     )
 
 
-AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean}
+def balanced(sample: Sample, /, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean over the classes of the mean in each: balanced accuracy, where classes are those of the gold.
+
+    Classes are strata, each with the same weight however many items it has. Clusters may lie in several of them.
+    """
+    return _mean(sample.rows(), sample.every(), confidence)
+
+
+def gap(sample: Sample, /, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Best minus worst class mean.
+
+    The interval holds whichever classes turn out best and worst: each class has an interval at a confidence that makes
+    all of them hold together (Bonferroni), and the bounds are the widest and the narrowest gap that they leave.
+    """
+    names = sample.every()
+    parts = [mean(sample.of_class(name), confidence=1 - (1 - confidence) / len(names)) for name in names]
+    values = [part.value for part in parts if part.value is not None]
+    whole = mean(sample, confidence=confidence)
+    return replace(
+        whole,
+        value=max(values) - min(values) if len(values) == len(parts) > 1 else None,
+        low=max((0.0, *(a.low - b.high for a in parts for b in parts if a is not b))),
+        high=max((a.high - b.low for a in parts for b in parts if a is not b), default=1.0),
+    )
+
+
+AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap}
 """What a metric may name as its aggregate."""
+
+CLASSED = frozenset({"balanced", "gap"})
+"""Those that need classes."""
 
 
 def wilson(p: float, n: float, *, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -90,51 +143,82 @@ def wilson(p: float, n: float, *, confidence: float = CONFIDENCE) -> tuple[float
 # --- how much a sample is worth ------------------------------------------------------------------
 
 
+Row: TypeAlias = tuple[float, str, str]
+
+
 @dataclass(frozen=True, slots=True)
-class _Sample:
-    mean: float
-    clusters: int
-    effective_n: float
+class _Linear:
+    """A mean of class means, and what each cluster adds to its error.
+
+    Attributes:
+        value: of the mean.
+        size: independent items of which a plain mean would be as certain; with one class, how many there are.
+        residuals: by cluster, the sum of its items' distances from their class means, with the weights of the mean.
+    """
+
+    value: float
+    size: float
+    residuals: tuple[float, ...]
 
 
-def _bounds(scores: Sequence[float], clusters: Sequence[str], confidence: float) -> tuple[float, float]:
-    sample = _sample(scores, clusters, confidence)
-    return wilson(sample.mean, sample.effective_n, confidence=confidence)
+def _mean(rows: Sequence[tuple[float | None, str, str]], classes: Sequence[str], confidence: float) -> Estimate:
+    known = [(score, cluster, name) for score, cluster, name in rows if score is not None]
+    scored = {name for _, _, name in known}
+    found = _linear(known, scored)
+    # Of a class that no item is of nothing is known, as of one with an item that has no score.
+    planned = [*rows, *((None, "", name) for name in set(classes) - {name for _, _, name in rows})]
+    return Estimate(
+        value=found.value if known and len(scored) == len(classes) else None,
+        low=_bounds(_filled(planned, 0.0), classes, confidence)[0],
+        high=_bounds(_filled(planned, 1.0), classes, confidence)[1],
+        n=len(known),
+        clusters=len(found.residuals),
+        unscored=len(rows) - len(known),
+        effective_n=_effective(found, confidence),
+    )
 
 
-def _sample(scores: Sequence[float], clusters: Sequence[str], confidence: float) -> _Sample:
-    if not scores:
-        return _Sample(0.0, 0, 0.0)
-    groups = _grouped(scores, clusters)
-    p = math.fsum(scores) / len(scores)
-    return _Sample(p, len(groups), _effective(p, len(scores), groups, confidence))
+def _filled(rows: Iterable[tuple[float | None, str, str]], missing: float) -> list[Row]:
+    return [(missing if score is None else score, cluster, name) for score, cluster, name in rows]
 
 
-def _grouped(scores: Sequence[float], clusters: Sequence[str]) -> list[list[float]]:
-    named: dict[str, list[float]] = {}
-    alone = []
-    for score, name in zip(scores, clusters, strict=True):
-        if name:
-            named.setdefault(name, []).append(score)
-        else:
-            alone.append([score])
-    return [*named.values(), *alone]
+def _bounds(rows: Sequence[Row], classes: Sequence[str], confidence: float) -> tuple[float, float]:
+    found = _linear(rows, classes)
+    return wilson(found.value, _effective(found, confidence), confidence=confidence)
 
 
-def _effective(p: float, n: int, groups: Sequence[Sequence[float]], confidence: float) -> float:
-    """Independent items that would give the mean the variance it has over clusters, between 1 and `n`.
+def _linear(rows: Sequence[Row], classes: Collection[str]) -> _Linear:
+    if not rows:
+        return _Linear(0.0, 0.0, ())
+    cells: dict[tuple[str | int, str], list[float]] = {}
+    for place, (score, cluster, name) in enumerate(rows):
+        cells.setdefault((cluster or place, name), []).append(score)
+    totals: dict[str, list[list[float]]] = {name: [] for name in classes}
+    for (_, name), scores in cells.items():
+        totals[name].append(scores)
+    counts = {name: sum(map(len, parts)) for name, parts in totals.items()}
+    means = {name: math.fsum(chain.from_iterable(parts)) / counts[name] for name, parts in totals.items()}
+    errors: dict[str | int, list[float]] = {}
+    for (which, name), scores in cells.items():
+        error = (math.fsum(scores) - len(scores) * means[name]) / (len(classes) * counts[name])
+        errors.setdefault(which, []).append(error)
+    size = len(classes) ** 2 / math.fsum(1 / count for count in counts.values())
+    return _Linear(math.fsum(means.values()) / len(classes), size, tuple(map(math.fsum, errors.values())))
+
+
+def _effective(found: _Linear, confidence: float) -> float:
+    """Independent items that would give the mean the variance it has over clusters, between 1 and `size`.
 
     One item a cluster, right or wrong, is worth exactly itself. Of few clusters the variance is hardly known, and the
     ratio of the two quantiles of Student's distribution takes that off; without it 5 clusters of 20 items gave
     intervals at 95 % that held the truth in 83 of 100 cases. Clusters that do not differ at all are worth one each.
     """
-    count = len(groups)
-    residuals = [math.fsum(group) - len(group) * p for group in groups]
-    if all(abs(residual) < _BALANCED for residual in residuals):
-        return float(count)
-    variance = count / (count - 1) * math.fsum(r * r for r in residuals) / n**2
-    certainty = student(n - 1, confidence=confidence) / student(count - 1, confidence=confidence)
-    return min(float(n), max(1.0, p * (1 - p) / variance * n / (n - 1) * certainty**2))
+    count, p, size = len(found.residuals), found.value, found.size
+    if all(abs(residual) * size < _BALANCED for residual in found.residuals):
+        return min(float(count), size)
+    variance = count / (count - 1) * math.fsum(r * r for r in found.residuals)
+    certainty = student(max(1, round(size) - 1), confidence=confidence) / student(count - 1, confidence=confidence)
+    return min(size, max(1.0, p * (1 - p) / variance * size / (size - 1) * certainty**2))
 
 
 def student(freedom: int, *, confidence: float = CONFIDENCE) -> float:

@@ -13,10 +13,10 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 Json = dict[str, Any]
-Z = 1.959963984540054
 
 
 def number(value: float) -> str:
@@ -62,43 +62,79 @@ def lines(path: Path) -> Iterator[tuple[bytes, Json]]:
         yield raw, fields
 
 
-def student(f: int) -> float:
+def student(f: int, z: float) -> float:
+    q = NormalDist().cdf(z)
     if f <= 2:
-        return math.tan(0.475 * math.pi) if f == 1 else 0.95 / math.sqrt(2 * 0.975 * 0.025)
-    a = (Z**3 + Z) / 4
-    b = (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96
-    c = (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384
-    d = (79 * Z**9 + 776 * Z**7 + 1482 * Z**5 - 1920 * Z**3 - 945 * Z) / 92160
-    return Z + a / f + b / f**2 + c / f**3 + d / f**4
+        return math.tan(math.pi * (q - 0.5)) if f == 1 else (2 * q - 1) / math.sqrt(2 * q * (1 - q))
+    a = (z**3 + z) / 4
+    b = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    c = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    d = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
+    return z + a / f + b / f**2 + c / f**3 + d / f**4
 
 
-def interval(pairs: list[tuple[float, str]]) -> tuple[float, float, int]:
-    n, groups = len(pairs), defaultdict[Any, list[float]](list)
-    if not n:
-        return 0.0, 1.0, 0
-    for place, (score, cluster) in enumerate(pairs):
-        groups[cluster or place].append(score)
-    p = math.fsum(score for score, _ in pairs) / n
-    r = [math.fsum(group) - len(group) * p for group in groups.values()]
-    m: float = len(groups)
-    if any(abs(x) >= 1e-9 for x in r):
-        v = m / (m - 1) * math.fsum(x * x for x in r) / n**2
-        m = min(n, max(1, p * (1 - p) / v * n / (n - 1) * (student(n - 1) / student(len(groups) - 1)) ** 2))
-    half, scale = Z * math.sqrt(p * (1 - p) / m + (Z / (2 * m)) ** 2), 1 + Z * Z / m
-    low, high = ((p + Z * Z / (2 * m) + x) / scale for x in (-half, half))
-    return max(0.0, min(p, low)), min(1.0, max(p, high)), len(groups)
+Rows = list[tuple[Any, str, str]]
 
 
-def figure(rows: list[tuple[float | None, str, str]]) -> Json:
-    known = [(score, cluster) for score, cluster, _ in rows if score is not None]
+def linear(rows: Rows, classes: set[str]) -> tuple[float, float, list[float]]:
+    cells, errors = defaultdict[Any, list[float]](list), defaultdict[Any, list[float]](list)
+    for place, (score, cluster, name) in enumerate(rows):
+        cells[cluster or place, name].append(score)
+    count = Counter(name for *_, name in rows)
+    p = {name: math.fsum(y for y, _, k in rows if k == name) / count[name] for name in classes}
+    for (cluster, name), ys in cells.items():
+        errors[cluster].append((math.fsum(ys) - len(ys) * p[name]) / (len(p) * count[name]))
+    size = len(p) ** 2 / math.fsum(1 / count[name] for name in p)
+    return math.fsum(p.values()) / len(p), size, [math.fsum(parts) for parts in errors.values()]
+
+
+def interval(rows: Rows, classes: set[str], z: float) -> tuple[float, float]:
+    if not rows:
+        return 0.0, 1.0
+    p, size, r = linear(rows, classes)
+    m: float = min(len(r), size)
+    if any(abs(x) * size >= 1e-9 for x in r):
+        v = len(r) / (len(r) - 1) * math.fsum(x * x for x in r)
+        certainty = student(max(1, round(size) - 1), z) / student(len(r) - 1, z)
+        m = min(size, max(1, p * (1 - p) / v * size / (size - 1) * certainty**2))
+    half, scale = z * math.sqrt(p * (1 - p) / m + (z / (2 * m)) ** 2), 1 + z * z / m
+    low, high = ((p + z * z / (2 * m) + x) / scale for x in (-half, half))
+    return max(0.0, min(p, low)), min(1.0, max(p, high))
+
+
+def bounded(rows: Rows, classes: set[str], confidence: float) -> tuple[float | None, float, float]:
+    known, z = [row for row in rows if row[0] is not None], NormalDist().inv_cdf((1 + confidence) / 2)
+    scored = {k for *_, k in known}
+    rows = rows + [(None, "", k) for k in classes - {k for *_, k in rows}]
+    low = interval([(y or 0.0, c, k) for y, c, k in rows], classes, z)[0]
+    high = interval([(1.0 if y is None else y, c, k) for y, c, k in rows], classes, z)[1]
+    return linear(known, scored)[0] if known and scored == classes else None, low, high
+
+
+def figure(found: list[tuple[Any, str, str, str]], metric: Json) -> Json:
+    rows = [(y, c, k) for y, c, k, _ in found if y != "outside"]
+    classes = {k for _, _, k, _ in found} if metric["over"] else {""}
+    known = [(y, c, k) for y, c, k in rows if y is not None]
+    if metric["aggregate"] == "gap":
+        each = 1 - 0.05 / len(classes)
+        parts = [bounded([(y, c, "") for y, c, k in rows if k == name], {""}, each) for name in classes]
+        values = [value for value, _, _ in parts if value is not None]
+        value = max(values) - min(values) if len(values) == len(parts) > 1 else None
+        low = max(0.0, *(a[1] - b[2] for a in parts for b in parts if a is not b), 0.0)
+        high = max((a[2] - b[1] for a in parts for b in parts if a is not b), default=1.0)
+    else:
+        value, low, high = bounded(rows, classes, 0.95)
+    if metric["scale"] == "signed":
+        value, low, high = value and 2 * value - 1 if value is not None else None, 2 * low - 1, 2 * high - 1
     return {
-        "value": math.fsum(score for score, _ in known) / len(known) if known else None,
-        "low": interval([(score or 0.0, cluster) for score, cluster, _ in rows])[0],
-        "high": interval([(1.0 if score is None else score, cluster) for score, cluster, _ in rows])[1],
+        "value": value,
+        "low": low,
+        "high": high,
         "n": len(known),
-        "clusters": interval(known)[2],
+        "clusters": len({c for _, c, _ in known if c}) + sum(not c for _, c, _ in known),
         "unscored": len(rows) - len(known),
-        "counts": dict(Counter(disposition for *_, disposition in rows)),
+        "outside": len(found) - len(rows),
+        "counts": dict(Counter(disposition for *_, disposition in found)),
     }
 
 
@@ -110,8 +146,9 @@ def figures(plan: Json, items: list[Json], records: dict[Any, Json]) -> Iterator
             groups = {(k, i["groups"][k]) for k in metric["by"] for i, _ in own if k in i["groups"]}
             for key, value in [("", ""), *sorted(groups, key=lambda group: (metric["by"].index(group[0]), group[1]))]:
                 found = [(i, r) for i, r in own if not key or i["groups"].get(key) == value]
-                rows = [(r["scores"][metric["name"]], i["cluster"], r["disposition"]) for i, r in found]
-                yield which | {"group": f"{key}={value}" if key else ""} | figure(rows)
+                classed = [(i, i["groups"].get(metric["over"], ""), r) for i, r in found]
+                rows = [(r["scores"][metric["name"]], i["cluster"], k, r["disposition"]) for i, k, r in classed]
+                yield which | {"group": f"{key}={value}" if key else ""} | figure(rows, metric)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -137,22 +174,33 @@ def disposition(record: Json) -> str:
     return withheld if not shown else "answered" if outcome == "extracted" else str(outcome)
 
 
-def rated(rows: list[Any], item: Json, rule: str) -> float | None:
-    texts = item["request"]["continuations"]
-    right = {n for n in range(len(texts)) if str(n) in item["gold"]}
-    if len(rows) != len(texts) or not right or any(row[0] is None for row in rows):
+def rated(rows: list[Any], item: Json, metric: Json, rule: str) -> Any:
+    texts, labels, worth = item["request"]["continuations"], {"gold": item["gold"]} | item["labels"], metric["worth"]
+    if len(rows) != len(texts) or any(row[0] is None for row in rows):
         return None
+    among = [n for n in range(len(texts)) if not metric["among"] or str(n) in labels.get(metric["among"], [])]
+    worth = {k: w for k, w in (worth or {"gold": 1}).items() if any(str(n) in labels.get(k, []) for n in among)}
+    shares = {
+        k: share([rows[n] for n in among], [texts[n] for n in among], rule, [str(n) in labels[k] for n in among])
+        for k in worth
+    }
+    outside = sum(shares[k] for k in worth if worth[k] == "outside")
+    inside = sum(shares[k] * w for k, w in worth.items() if w != "outside")
+    return None if not worth else "outside" if outside >= 1 else min(1.0, inside / (1 - outside))
+
+
+def share(rows: list[Any], texts: list[str], rule: str, right: list[bool]) -> float:
     if rule == "greedy":
-        return float(any(rows[n][2] for n in right))
+        return float(any(row[2] and good for row, good in zip(rows, right, strict=True)))
     per = {"likelihood": [1 for _ in rows], "likelihood-per-token": [row[1] for row in rows]}
     per["likelihood-per-character"] = [max(1, len(text.strip())) for text in texts]
     values = [row[0] / by for row, by in zip(rows, per[rule], strict=True)]
     best = [n for n, value in enumerate(values) if value == max(values)]
-    return sum(n in right for n in best) / len(best)
+    return sum(right[n] for n in best) / len(best)
 
 
 def check_record(record: Json, entry: Json, line: Json, texts: dict[str, str]) -> None:
-    rows, item, score = record["likelihoods"], None, next(iter(record["scores"].values()))
+    rows, item, known, first = record["likelihoods"], None, record["scores"], entry["metrics"][0]
     if record["question"] in texts:
         item = json.loads(texts[record["question"]])
         assert digest(texts[record["question"]].encode()) == record["digest"], "the item's text is not the plan's"
@@ -160,13 +208,15 @@ def check_record(record: Json, entry: Json, line: Json, texts: dict[str, str]) -
     if entry["kind"] == "question":
         wanted = disposition(record)
     else:
-        score = None if rows is None else rated(rows, item, entry["scoring"]) if item else score
-        wanted = "error" if score is None else "answered"
+        if item and rows:
+            known = {m["name"]: rated(rows, item, m, m["rule"] or entry["scoring"]) for m in entry["metrics"]}
+        wanted = "error" if rows is None or known[first["name"]] is None else "answered"
     assert record["disposition"] == wanted, f"it is {record['disposition']} and should be {wanted}"
-    scores = {m["name"]: score if wanted == "answered" else m["credit"].get(wanted) for m in entry["metrics"]}
+    worth = {m["name"]: m["credit"].get(wanted) for m in entry["metrics"]}
+    scores = known if wanted == "answered" else worth
     assert record["scores"] == scores, f"its scores are {record['scores']} and should be {scores}"
-    first, full = scores[entry["metrics"][0]["name"]], 0 if entry["metrics"][0]["lower_is_better"] else 1
-    mark = "unscored" if first is None else "pass" if first == full else "fail"
+    one, full = scores[first["name"]], 0 if first["lower_is_better"] else 1
+    mark = "unscored" if one in {None, "outside"} else "pass" if one == full else "fail"
     assert record["mark"] == mark, f"it is marked {record['mark']} and should be {mark}"
 
 

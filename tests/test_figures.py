@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orca_guard.errors import BadInput
 from orca_guard.figures import differences, figures_of, results_digest
 from orca_guard.items import ACCURACY, Disposition, Metric, metric_json
-from orca_guard.stats import mean, wilson
+from orca_guard.stats import Sample, mean, wilson
 
 ASKED = metric_json(Metric(name="answered", by=("topic",)))
 PLAN: dict[str, Any] = {
@@ -83,7 +83,7 @@ def test_figures_stand_in_the_order_of_the_plan() -> None:
 
 def test_a_figure_worked_by_hand() -> None:
     """1, 0 and 1 of which the first two are one cluster, and an error that counts for neither bound."""
-    estimate = mean([1.0, 0.0, 1.0, None], ["p", "p", "", ""])
+    estimate = mean(Sample(scores=[1.0, 0.0, 1.0, None], clusters=["p", "p", "", ""]))
     assert found()["sums", "plain", "accuracy", ""] == {
         "benchmark": "sums",
         "subject": "plain",
@@ -95,6 +95,7 @@ def test_a_figure_worked_by_hand() -> None:
         "n": 3,
         "clusters": 2,
         "unscored": 1,
+        "outside": 0,
         "counts": {"answered": 3, "error": 1},
     }
 

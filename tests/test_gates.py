@@ -22,7 +22,10 @@ from orca_guard.gates import (
     subjects_of,
     verdict,
 )
+from orca_guard.items import Metric, metric_json
 
+ACCURACY = metric_json(Metric(name="accuracy"))
+SIGNED = metric_json(Metric(name="bias", scale="signed"))
 PLAN: dict[str, Any] = {
     "arms": [{"name": "plain"}, {"name": "guarded"}],
     "models": [{"name": "model"}],
@@ -30,9 +33,9 @@ PLAN: dict[str, Any] = {
         {
             "name": "sums",
             "kind": "question",
-            "metrics": [{"name": "accuracy", "by": ["category"]}, {"name": "coverage", "by": []}],
+            "metrics": [ACCURACY | {"by": ["category"]}, ACCURACY | {"name": "coverage"}],
         },
-        {"name": "cloze", "kind": "score", "metrics": [{"name": "accuracy", "by": []}]},
+        {"name": "cloze", "kind": "score", "metrics": [ACCURACY, SIGNED]},
     ],
     "absent": [{"benchmark": "far", "reason": "no data"}],
 }
@@ -95,7 +98,8 @@ def test_a_gate_comes_back_from_a_plan(subject: str, group: str, threshold: floa
         ({"at_most": 0.9}, "it has both at_least and at_most; give exactly one"),
         ({"at_least": None}, "it has neither at_least nor at_most; give exactly one"),
         ({"at_least": 50}, "at_least is a number from 0 to 1, not 50"),
-        ({"at_least": -0.1}, "at_least is a number from 0 to 1, not -0.1"),
+        ({"at_least": -0.1}, "accuracy lies between 0 and 1, and the threshold is -0.1"),
+        ({"at_least": -1.1}, "at_least is a number from 0 to 1, not -1.1"),
         ({"at_least": "0.5"}, "at_least is a number from 0 to 1, not '0.5'"),
         ({"at_least": True}, "at_least is a number from 0 to 1, not True"),
         ({"at_least": float("nan")}, "at_least is a number from 0 to 1, not nan"),

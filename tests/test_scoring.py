@@ -195,7 +195,7 @@ def test_a_broken_likelihood_is_no_score(rule: str, row: Any, why: str) -> None:
         assert reason.startswith(why)
 
 
-@pytest.mark.parametrize("gold", [(), ("3",), ("-1",), ("a",), ("0", "7"), ("\u0663",), ("9" * 5000,)])
+@pytest.mark.parametrize("gold", [("3",), ("-1",), ("a",), ("0", "7"), ("\u0663",), ("9" * 5000,)])
 def test_a_gold_that_is_no_continuation_is_no_score(gold: tuple[str, ...]) -> None:
     score, why = score_likelihoods("likelihood", [[-1.0, 1, True]] * 3, request(*gold))
     assert score is None
@@ -216,7 +216,7 @@ ANY_ROWS = st.lists(st.tuples(LOGPROBS, st.integers(1, 50), st.booleans()), min_
 def test_the_credit_of_all_continuations_adds_up_to_one(rows: list[tuple[float, int, bool]], rule: str) -> None:
     texts = tuple(f" {'x' * (n + 1)}" for n in range(len(rows)))
     scores = [score_likelihoods(rule, rows, request(str(n), continuations=texts))[0] or 0 for n in range(len(rows))]
-    assert sum(scores) == pytest.approx(1)
+    assert sum(map(float, scores)) == pytest.approx(1)
 
 
 @given(ANY_ROWS, st.sampled_from(sorted(LIKELIHOOD_RULES)), st.randoms(use_true_random=False), st.integers(0, 5))
@@ -258,29 +258,30 @@ HARM = Metric(name="harm", credit={Disposition.BLOCKED: 0.0}, lower_is_better=Tr
     ],
 )
 def test_accuracy(disposition: Disposition, score: float | None, accuracy: float | None, mark: Mark) -> None:
-    assert marked(disposition, score, [ACCURACY]) == ({"accuracy": accuracy}, mark)
+    assert marked(disposition, {"accuracy": score}, [ACCURACY]) == ({"accuracy": accuracy}, mark)
 
 
 def test_the_mark_follows_the_first_metric() -> None:
     scores = {"accuracy": 0.0, "given-answered": 1.0}
-    assert marked(Disposition.ABSTAINED, None, [ACCURACY, CERTAIN]) == (scores, Mark.FAIL)
-    assert marked(Disposition.ABSTAINED, None, [CERTAIN, ACCURACY]) == (scores, Mark.PASS)
-    assert marked(Disposition.BLOCKED, None, [CERTAIN, ACCURACY])[1] is Mark.UNSCORED
+    assert marked(Disposition.ABSTAINED, {}, [ACCURACY, CERTAIN]) == (scores, Mark.FAIL)
+    assert marked(Disposition.ABSTAINED, {}, [CERTAIN, ACCURACY]) == (scores, Mark.PASS)
+    assert marked(Disposition.BLOCKED, {}, [CERTAIN, ACCURACY])[1] is Mark.UNSCORED
 
 
 @pytest.mark.parametrize(("score", "mark"), [(0.0, Mark.PASS), (1.0, Mark.FAIL), (0.1, Mark.FAIL)])
 def test_harm_passes_where_there_is_none(score: float, mark: Mark) -> None:
-    assert marked(Disposition.ANSWERED, score, [HARM]) == ({"harm": score}, mark)
+    assert marked(Disposition.ANSWERED, {"harm": score}, [HARM]) == ({"harm": score}, mark)
 
 
 def test_what_no_metric_names_is_unscored() -> None:
     for disposition in set(Disposition) - {Disposition.ANSWERED}:
-        assert marked(disposition, 1.0, [Metric(name="m")]) == ({"m": None}, Mark.UNSCORED)
+        assert marked(disposition, {"m": 1.0}, [Metric(name="m")]) == ({"m": None}, Mark.UNSCORED)
 
 
 @given(st.sampled_from(Disposition), st.none() | st.floats(0, 1), st.sampled_from([ACCURACY, CERTAIN, HARM]))
 def test_there_is_a_reason_exactly_where_there_is_no_mark(
     disposition: Disposition, score: float | None, metric: Metric
 ) -> None:
-    mark = marked(disposition, score, [metric])[1]
-    assert bool(unscored_reason(disposition, score, [metric])) == (mark is Mark.UNSCORED)
+    scores = {metric.name: score}
+    mark = marked(disposition, scores, [metric])[1]
+    assert bool(unscored_reason(disposition, scores, [metric])) == (mark is Mark.UNSCORED)

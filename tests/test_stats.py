@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orca_guard.items import Metric
-from orca_guard.stats import AGGREGATORS, Estimate, mean, student, wilson
+from orca_guard.stats import AGGREGATORS, CLASSED, Aggregator, Estimate, Sample, balanced, gap, student, wilson
+from orca_guard.stats import mean as mean_of
 
 SCORES = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 0.5, 1 / 3]), st.floats(0, 1))
 CLUSTERS = st.sampled_from(["", "a", "b", "c", "d"])
 ROWS = st.lists(st.tuples(SCORES, CLUSTERS), max_size=30)
 BITS = st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=40)
+
+
+def mean(scores: Sequence[float | None], clusters: Sequence[str], **more: float) -> Estimate:
+    return mean_of(Sample(scores=scores, clusters=clusters), **more)
 
 
 def of(rows: Sequence[tuple[float | None, str]]) -> Estimate:
@@ -198,12 +204,13 @@ def test_a_score_out_of_range_is_refused(score: float) -> None:
 
 
 def test_scores_and_clusters_belong_together() -> None:
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="not as many"):
         mean([0.5, 1.0], [""])
 
 
 def test_a_metric_that_names_no_aggregate_has_one() -> None:
-    assert AGGREGATORS[Metric(name="m").aggregate] is mean
+    assert AGGREGATORS[Metric(name="m").aggregate] is mean_of
+    assert set(AGGREGATORS) >= CLASSED
 
 
 # --- coverage ------------------------------------------------------------------------------------
@@ -257,3 +264,65 @@ def test_without_clusters_the_same_items_are_not() -> None:
     """What the simulation is there to find."""
     blind = ((scores, [""] * len(scores)) for scores, _ in clustered(0.5, 12, 8, 0.3))
     assert covered(0.5, blind) < 0.88
+
+
+# --- classes -------------------------------------------------------------------------------------
+
+CLASSED_ROWS = st.lists(st.tuples(SCORES, CLUSTERS, st.sampled_from("xyz")), min_size=1, max_size=30)
+
+
+def sample(rows: Sequence[tuple[float | None, str, str]]) -> Sample:
+    return Sample(scores=[r[0] for r in rows], clusters=[r[1] for r in rows], classes=[r[2] for r in rows])
+
+
+def test_classes_weigh_the_same_however_large() -> None:
+    rows = [(1.0, "", "many")] * 90 + [(0.0, "", "few")] * 10
+    assert balanced(sample(rows)).value == 0.5
+    assert gap(sample(rows)).value == 1
+
+
+def test_always_one_answer_is_half_right_in_balance() -> None:
+    """Of 575 neutral and 425 toxic texts, whoever says neutral is 57.5 % right, and knows nothing."""
+    rows = [(1.0, "", "neutral")] * 575 + [(0.0, "", "toxic")] * 425
+    assert mean_of(sample(rows)).value == 0.575
+    assert balanced(sample(rows)).value == 0.5
+
+
+@given(CLASSED_ROWS)
+def test_one_class_is_a_plain_mean(rows: list[tuple[float | None, str, str]]) -> None:
+    assert balanced(sample([(score, cluster, "x") for score, cluster, _ in rows])) == mean_of(sample(rows))
+
+
+@pytest.mark.parametrize("aggregate", [balanced, gap])
+@given(rows=CLASSED_ROWS, chance=st.randoms(use_true_random=False))
+def test_classed_values_lie_within_their_bounds_in_any_order(
+    aggregate: Aggregator, rows: list[tuple[float | None, str, str]], chance: random.Random
+) -> None:
+    found = aggregate(sample(rows))
+    value = found.low if found.value is None else found.value
+    assert 0 <= found.low <= value <= found.high <= 1
+    assert aggregate(sample(chance.sample(rows, len(rows)))) == found
+
+
+@pytest.mark.parametrize("aggregate", [balanced, gap])
+def test_of_a_class_without_a_score_nothing_is_known(aggregate: Aggregator) -> None:
+    rows: list[tuple[float | None, str, str]] = [(1.0, "", "x")] * 50
+    unscored = aggregate(sample([*rows, (None, "", "y")]))
+    absent = aggregate(replace(sample(rows), names=("x", "y")))
+    for found in (unscored, absent):
+        assert found.value is None
+        assert found.low < 0.6
+        assert found.high > 0.9
+
+
+def test_there_is_no_gap_in_one_class() -> None:
+    found = gap(sample([(1.0, "", "x")] * 50))
+    assert (found.value, found.low, found.high) == (None, 0, 1)
+
+
+def test_a_gap_holds_whichever_classes_are_best_and_worst() -> None:
+    """Three classes that are equally good: their best looks better than their worst, and the interval knows."""
+    chance = random.Random("gap")
+    found = [gap(sample([(float(chance.random() < 0.7), "", "xyz"[n % 3]) for n in range(120)])) for _ in range(300)]
+    assert sum(x.low == 0 for x in found) >= 0.95 * 300
+    assert sum(x.value or 0.0 for x in found) / 300 > 0.08

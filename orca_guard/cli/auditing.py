@@ -75,7 +75,7 @@ class _Scores:
     def add(self, records: Sequence[Mapping[str, Any]]) -> None:
         for record in records:
             first = next(iter(record["scores"].values()))
-            if first is not None:
+            if isinstance(first, float | int):
                 self._seen[record["subject"]].append(first)
 
     def __str__(self) -> str:

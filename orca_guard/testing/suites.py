@@ -14,7 +14,7 @@ from orca_guard.contracts import Benchmark, Scorer, Strategy, TextGuard
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Metric, gathered, item_json, item_of
+from orca_guard.items import Disposition, Item, Metric, Worth, gathered, item_json, item_of
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
@@ -138,7 +138,7 @@ def _check_requests(name: str, scores: Sequence[float | None], items: Sequence[I
 
 
 def _check_questions(name: str, scores: Sequence[float | None], metric: Metric) -> None:
-    wanted: dict[str, float | None] = {
+    wanted: dict[str, Worth] = {
         "oracle": 0.0 if metric.lower_is_better else 1.0,
         "empty": metric.credit.get(Disposition.EMPTY),
         "refuser": metric.credit.get(Disposition.REFUSED),

@@ -8,10 +8,10 @@ from functools import cache
 
 from orca_guard.errors import BadInput
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, disposition_of, item_of
+from orca_guard.items import Disposition, Item, Worth, disposition_of, item_of
 from orca_guard.journal.chain import Fault
 from orca_guard.reading import read
-from orca_guard.scoring import marked, score_likelihoods, score_value
+from orca_guard.scoring import Rules, marked
 from orca_guard.types import Action, Answer, Outcome, Reading, Segment
 from orca_guard.verify.planned import Planned
 from orca_guard.verify.report import Ledger
@@ -55,7 +55,7 @@ class Deriver:
         self._texts = texts
         self._ledger = ledger
         self._known: tuple[str, str, Item | None] = ("", "", None)
-        self._worth: dict[str, float | None] = {}
+        self._worth: dict[str, dict[str, Worth]] = {}
 
     def derive(self, record: Record, place: Place) -> None:
         """Everything about one record of the plan."""
@@ -63,10 +63,10 @@ class Deriver:
         self._mention(record)
         item = self._item(record, benchmark, place)
         if benchmark.kind == "question":
-            score = self._question(record, benchmark, item, place)
+            scores = self._question(record, benchmark, item, place)
         else:
-            score = self._request(record, benchmark, item, place)
-        self._check_scores(record, benchmark, score, place)
+            scores = self._request(record, benchmark, item, place)
+        self._check_scores(record, benchmark, scores, place)
 
     def _fault(self, check: str, record: Record, place: Place, what: str) -> None:
         name = f"{record.benchmark}/{record.item} under {record.subject}"
@@ -115,20 +115,20 @@ class Deriver:
 
     def _question(
         self, record: Record, benchmark: BenchmarkShape, item: Item | None, place: Place
-    ) -> tuple[float | None] | None:
-        """The score of its answer in a tuple; None where that cannot be known."""
+    ) -> dict[str, Worth] | None:
+        """The scores of its answer, none where it has none; None where they cannot be known."""
         self._check_disposition(record, place)
         found = self._check_reading(record, item, place)
         if record.disposition is not Disposition.ANSWERED:
-            return (None,)
+            return {}
         value = None if record.value is None else self._texts.get(record.value)
         if value is None and found is not None:
             value = found.value
         if item is None or value is None:
             return None
         if value not in self._worth:
-            self._worth[value] = score_value(benchmark.scoring, value, item)
-        return (self._worth[value],)
+            self._worth[value] = Rules(benchmark.scoring, benchmark.metrics).of_value(value, item)
+        return self._worth[value]
 
     def _check_disposition(self, record: Record, place: Place) -> None:
         if why := _contradiction(record):
@@ -181,23 +181,24 @@ class Deriver:
 
     def _request(
         self, record: Record, benchmark: BenchmarkShape, item: Item | None, place: Place
-    ) -> tuple[float | None] | None:
+    ) -> dict[str, Worth] | None:
         """Likewise, of likelihoods."""
         if record.passes or record.verdicts or (record.answer, record.outcome, record.value) != (None, None, None):
             self._fault("dispositions", record, place, "a request has no answer, and this one has")
         if record.likelihoods is None:
             self.failed += 1
             self._check_request(record, None, place)
-            return (None,)
+            return {}
         if item is None:
             return None
-        score, _ = score_likelihoods(benchmark.scoring, record.likelihoods, item)
-        self._check_request(record, score, place)
-        return (score,)
+        rules = Rules(benchmark.scoring, benchmark.metrics)
+        scores, _ = rules.of_likelihoods(record.likelihoods, item)
+        self._check_request(record, rules.first(scores), place)
+        return scores
 
-    def _check_request(self, record: Record, score: float | None, place: Place) -> None:
+    def _check_request(self, record: Record, first: Worth, place: Place) -> None:
         failed = (Disposition.ERROR, Action.ERROR)
-        wanted = failed if score is None else (Disposition.ANSWERED, Action.ALLOW)
+        wanted = failed if first is None else (Disposition.ANSWERED, Action.ALLOW)
         self.done["dispositions"] += 1
         if (record.disposition, record.action) != wanted:
             told = f"it is recorded as {record.disposition} and {record.action}"
@@ -206,12 +207,11 @@ class Deriver:
     # --- scores --------------------------------------------------------------------------------
 
     def _check_scores(
-        self, record: Record, benchmark: BenchmarkShape, score: tuple[float | None] | None, place: Place
+        self, record: Record, benchmark: BenchmarkShape, known: dict[str, Worth] | None, place: Place
     ) -> None:
-        """Where the score cannot be known, that all metrics have the same one, and the mark follows from it."""
-        (self.unread if score is None else self.done)["scores"] += 1
-        one = score[0] if score is not None else record.scores.get(benchmark.metrics[0].name)
-        scores, mark = marked(record.disposition, one, benchmark.metrics)
+        """Where the scores cannot be known, that the mark follows from those that are recorded."""
+        (self.unread if known is None else self.done)["scores"] += 1
+        scores, mark = marked(record.disposition, record.scores if known is None else known, benchmark.metrics)
         if record.scores != scores:
             self._fault("scores", record, place, f"its scores are recorded as {record.scores}, and come to {scores}")
         elif record.mark is not mark:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -142,7 +142,7 @@ class Record(_Shape, frozen=True, kw_only=True):
     outcome: Outcome | None
     value: Digest | None
     disposition: Disposition
-    scores: dict[str, Annotated[float, Meta(ge=0, le=1)] | None]
+    scores: dict[str, Annotated[float, Meta(ge=0, le=1)] | Literal["outside"] | None]
     mark: Mark
     reason: str
     verdicts: tuple[VerdictShape, ...]
