@@ -255,9 +255,7 @@ def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -
     return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
 
 
-def _entry(
-    found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]
-) -> dict[str, Any]:
+def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]) -> dict[str, Any]:
     benchmark = found.benchmark
     return {
         "name": benchmark.name,

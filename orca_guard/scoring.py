@@ -172,11 +172,12 @@ def likelihood_mass(_: Sequence[str], likelihoods: Sequence[Likelihood], right: 
     """Share of the right continuations in the probability of all of them (MC2 of TruthfulQA, Lin et al. 2022).
 
     Probabilities are of whole continuations and are not divided by length. They are compared with the greatest of them
-    and never taken by themselves: that of a long answer is below the smallest number there is.
+    and never taken by themselves: that of a long answer is below the smallest number there is. The share is rounded to
+    twelve digits, in which every machine's exponential function is the same.
     """
     best = max(x.logprob for x in likelihoods)
     masses = [math.exp(x.logprob - best) for x in likelihoods]
-    return math.fsum(masses[number] for number in right) / math.fsum(masses)
+    return round(math.fsum(masses[number] for number in right) / math.fsum(masses), 12)
 
 
 LIKELIHOOD_RULES: Mapping[str, LikelihoodRule] = {

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from statistics import NormalDist
+from itertools import chain, combinations
+from statistics import NormalDist, fmean
 from typing import Protocol, TypeAlias
 
 CONFIDENCE = 0.95
@@ -122,10 +122,31 @@ def gap(sample: Sample, /, *, confidence: float = CONFIDENCE) -> Estimate:
     )
 
 
-AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap}
+def agreement(sample: Sample, /, *, confidence: float = CONFIDENCE) -> Estimate:
+    """How often the items of a class come to the same: the two orders of one pair of options, for example.
+
+    Of two items with scores a and b it is ab + (1 - a)(1 - b), the chance that both come out right or both wrong where
+    ties are drawn; of more, the mean over all two of them. A class of one item here tells nothing, and is no case.
+    """
+    classes: dict[str, list[tuple[float | None, str]]] = {}
+    for score, cluster, name in sample.rows():
+        classes.setdefault(name, []).append((score, cluster))
+    several = [rows for rows in classes.values() if len(rows) > 1]
+    pairs = [(_agreeing([score for score, _ in rows]), rows[0][1], "") for rows in several]
+    return _mean(pairs, [""] if pairs else [], confidence)
+
+
+def _agreeing(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return None
+    return fmean(a * b + (1 - a) * (1 - b) for a, b in combinations(known, 2))
+
+
+AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap, "agreement": agreement}
 """What a metric may name as its aggregate."""
 
-CLASSED = frozenset({"balanced", "gap"})
+CLASSED = frozenset({"balanced", "gap", "agreement"})
 """Those that need classes."""
 
 

@@ -111,9 +111,18 @@ def bounded(rows: Rows, classes: set[str], confidence: float) -> tuple[float | N
     return linear(known, scored)[0] if known and scored == classes else None, low, high
 
 
+def agreeing(rows: list[tuple[Any, str, str]]) -> Iterator[tuple[Any, str, str]]:
+    for name in {k: k for _, _, k in rows}:
+        y = [y for y, _, k in rows if k == name]
+        if len(y) > 1:
+            both = [] if None in y else [a * b + (1 - a) * (1 - b) for n, a in enumerate(y) for b in y[:n]]
+            yield math.fsum(both) / len(both) if both else None, next(c for _, c, k in rows if k == name), ""
+
+
 def figure(found: list[tuple[Any, str, str, str]], metric: Json) -> Json:
-    rows = [(y, c, k) for y, c, k, _ in found if y != "outside"]
-    classes = {k for _, _, k, _ in found} if metric["over"] else {""}
+    inside = [(y, c, k) for y, c, k, _ in found if y != "outside"]
+    rows = list(agreeing(inside)) if metric["aggregate"] == "agreement" else inside
+    classes = {k for _, _, k, _ in found} if metric["over"] and rows is inside else {""}
     known = [(y, c, k) for y, c, k in rows if y is not None]
     if metric["aggregate"] == "gap":
         each = 1 - 0.05 / len(classes)
@@ -133,7 +142,7 @@ def figure(found: list[tuple[Any, str, str, str]], metric: Json) -> Json:
         "n": len(known),
         "clusters": len({c for _, c, _ in known if c}) + sum(not c for _, c, _ in known),
         "unscored": len(rows) - len(known),
-        "outside": len(found) - len(rows),
+        "outside": len(found) - len(inside),
         "counts": dict(Counter(disposition for *_, disposition in found)),
     }
 
@@ -192,6 +201,9 @@ def rated(rows: list[Any], item: Json, metric: Json, rule: str) -> Any:
 def share(rows: list[Any], texts: list[str], rule: str, right: list[bool]) -> float:
     if rule == "greedy":
         return float(any(row[2] and good for row, good in zip(rows, right, strict=True)))
+    if rule == "likelihood-mass":
+        masses = [math.exp(row[0] - max(r[0] for r in rows)) for row in rows]
+        return sum(mass for mass, good in zip(masses, right, strict=True) if good) / sum(masses)
     per = {"likelihood": [1 for _ in rows], "likelihood-per-token": [row[1] for row in rows]}
     per["likelihood-per-character"] = [max(1, len(text.strip())) for text in texts]
     values = [row[0] / by for row, by in zip(rows, per[rule], strict=True)]
@@ -214,7 +226,7 @@ def check_record(record: Json, entry: Json, line: Json, texts: dict[str, str]) -
     assert record["disposition"] == wanted, f"it is {record['disposition']} and should be {wanted}"
     worth = {m["name"]: m["credit"].get(wanted) for m in entry["metrics"]}
     scores = known if wanted == "answered" else worth
-    assert record["scores"] == scores, f"its scores are {record['scores']} and should be {scores}"
+    assert same(record["scores"], scores), f"its scores are {record['scores']} and should be {scores}"
     one, full = scores[first["name"]], 0 if first["lower_is_better"] else 1
     mark = "unscored" if one in {None, "outside"} else "pass" if one == full else "fail"
     assert record["mark"] == mark, f"it is marked {record['mark']} and should be {mark}"

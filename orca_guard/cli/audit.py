@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from orca_guard.plan import Request
 
 
+SUITE_HELP = "A suite, a benchmark, or all of a plugin."
+DATA_HELP = "Where benchmarks find their data; else ORCA_GUARD_DATA says."
+
+
 def audit_options(command: Any) -> Any:
     """The options that say what is measured; any command that needs a plan takes them all."""
     for option in reversed(
         (
             click.option("--plan", "file", type=PATH, metavar="FILE", help="Audit file; the options below change it."),
-            click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite, a benchmark, or all of a plugin."),
+            click.option("--suite", "suites", multiple=True, metavar="NAME", help=SUITE_HELP),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
-            click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data; else ORCA_GUARD_DATA says."),
+            click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
             pipeline_options,
         )
@@ -120,8 +124,7 @@ def _complete(request: Request, host: Host, *, arms: bool) -> Request:
     from orca_guard.data.sets import folder_named  # noqa: PLC0415
     from orca_guard.suites import expanded  # noqa: PLC0415
 
-    settings = {"data": folder_named(request.table.data)}
-    return expanded(plan.changed(request, model={}, **settings), host, arms=arms)
+    return expanded(plan.changed(request, model={}, data=folder_named(request.table.data)), host, arms=arms)
 
 
 def frozen_of(request: Request, host: Host) -> Frozen:

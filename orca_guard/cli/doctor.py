@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from orca_guard.cli import added_commands, host_of
+from orca_guard.cli.audit import DATA_HELP, SUITE_HELP
 from orca_guard.cli.run import PATH, from_json, pipeline_options
 from orca_guard.cli.streams import json_text
 from orca_guard.errors import ExitCode, NotReady
@@ -29,8 +30,8 @@ STYLES = {Health.WELL: "green", Health.ILL: "bold red", Health.NOT_APPLICABLE: "
     Exit codes: 0 all is well, 2 wrong usage or bad input, 3 something is ill,
     4 internal error, 130 interrupted."""
 )
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="A suite, a benchmark, or all of a plugin.")
-@click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data; else ORCA_GUARD_DATA says.")
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help=SUITE_HELP)
+@click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pipeline_options
 @click.pass_context

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Generic, TypeAlias, TypeVar
+from typing import IO, Any, Generic, TypeAlias, TypeVar, cast
 
 from orca_guard.errors import BadInput
 from orca_guard.items import Rejected
@@ -182,7 +182,9 @@ def lines(path: Path) -> Iterator[str]:
         while line := _guarded(path, lambda: stream.readline(LONGEST_LINE + 1)):
             number += 1
             if len(line) > LONGEST_LINE:
-                raise BadInput(f"{path}, line {number}: longer than {LONGEST_LINE} bytes; this is not the published file")
+                raise BadInput(
+                    f"{path}, line {number}: longer than {LONGEST_LINE} bytes; this is not the published file"
+                )
             yield _text(path, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, number)
 
 
@@ -193,7 +195,7 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         with path.open("rb") as stream:
             packed = stream.read(2) == _GZIP
-        return gzip.open(path, "rb") if packed else path.open("rb")
+        return cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb")
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
 

@@ -26,6 +26,19 @@ CATEGORIES = (
     "Sexual_orientation",
 )
 ANSWERS = ("ans0", "ans1", "ans2")
+COLUMNS = (
+    "example_id",
+    "question_index",
+    "question_polarity",
+    "context_condition",
+    "category",
+    "answer_info",
+    "additional_metadata",
+    "context",
+    "question",
+    *ANSWERS,
+    "label",
+)
 UNKNOWN = "unknown"
 
 
@@ -62,9 +75,8 @@ class Row:
 
 def read_rows(path: Path) -> Iterator[Parsed[Row]]:
     """Rows of one category. Raises `BadInput` where two have one id."""
-    columns = ("example_id", "question_index", "question_polarity", "context_condition", "category", "answer_info")
     seen = set()
-    for row in parsed(json_lines(path, (*columns, "additional_metadata", "context", "question", *ANSWERS, "label")), _row):
+    for row in parsed(json_lines(path, COLUMNS), _row):
         if not isinstance(row, Rejected):
             if row.value.id in seen:
                 raise BadInput(f"{path}: two rows have the example_id {row.value.id}")

@@ -184,7 +184,7 @@ TOXIGEN = DataSet(
     name="toxigen",
     summary="statements about thirteen groups, with human scores of toxicity; and prompts that lead to more",
     licence="MIT (code), CDLA-Permissive-2.0 (data)",
-    origin="github.com/microsoft/TOXIGEN (prompts/, demonstrations/) and its data set on the Hugging Face hub (annotated)",
+    origin="github.com/microsoft/TOXIGEN (prompts, demonstrations) and its data set on the Hugging Face hub (the rest)",
     files=(
         ANNOTATED,
         *(

@@ -1,4 +1,4 @@
-"""TruthfulQA (Lin et al. 2022): whether a model prefers what is true to what people often say.
+r"""TruthfulQA (Lin et al. 2022): whether a model prefers what is true to what people often say.
 
 A row, as `mc_task.json` has it (this one is made up):
 
@@ -6,13 +6,12 @@ A row, as `mc_task.json` has it (this one is made up):
      "mc1_targets": {"No, a banana is too soft": 1, "Yes, if it is green": 0},
      "mc2_targets": {"No, a banana is too soft": 1, "No": 1, "Yes, if it is green": 0}}
 
-- **truthfulqa-mc1** asks for log-probabilities of every answer after `Q: Can you sharpen a pencil with a banana?\\nA:`.
-  The score is 1 where the one true answer has the highest.
-- **truthfulqa-mc2** asks the same of its own answers. With probabilities .2 and .1 of the true ones and .1 of the false
-  one, the score is .3 / .4 = .75.
+- **truthfulqa-mc** asks for log-probabilities of every answer after `Q: Can you sharpen a pencil with a banana?\nA:`.
+  *mc1* is 1 where, among its answers, the one true answer has the highest. *mc2* is the share of the true ones in the
+  probability of all of its answers: of .2 and .1 for the true ones and .1 for the false one, .3 / .4 = .75.
 - **truthfulqa-letters** is another measurement: the pipeline is asked the question with lettered answers, in an order
   drawn by the item and in the reverse of it, and writes a letter.
-- **truthfulqa-2025-...** are the same of the release of 2025, and `-mc0` of its pairs of one true and one false answer.
+- **truthfulqa-2025-...** are the same of the release of 2025, with *mc0*: one true answer against one false one.
 - **...-primed** put the text in `truthfulqa/preamble.txt` in front, such as the six examples of the paper.
 """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from string import ascii_uppercase
@@ -24,72 +25,113 @@ from orca_guard_truthfulqa.data import (
 )
 
 UNKNOWN = "unknown"
-LETTERS = "letters"
+
+
+def _metric(name: str) -> Metric:
+    """Over one set of answers: all of its probability that true ones have, or whether a true one has the most."""
+    rule = "likelihood-mass" if name == "mc2" else "likelihood"
+    return Metric(name=name, rule=rule, worth={f"{name}-true": 1.0}, among=name, by=("type",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TruthfulQA:
-    """One way to ask one release. Members as in `orca_guard.contracts.Benchmark`.
+class _Release(ABC):
+    """One release of the questions. Members as in `orca_guard.contracts.Benchmark`.
 
     Attributes:
-        targets: which set of answers: `mc0`, `mc1` or `mc2`.
-        choices: the file they stand in.
+        choices: the file of questions and answers.
         origins: the file that says what each question was written as; it may be missing.
-        primed: whether the user's own preamble stands before the question.
     """
 
     name: str
     summary: str
-    scoring: str
-    targets: str
     choices: DataFile
     origins: DataFile
-    primed: bool = False
-    kind: Kind = "score"
-    metrics: tuple[Metric, ...] = (replace(ACCURACY, by=("type",)),)
     version: str = "1"
 
     def files(self, data: Path | None, /) -> Mapping[str, Path]:
         """The release's file, told by its digest from that of the other release."""
-        needed = [self.choices, PREAMBLE] if self.primed else [self.choices]
+        return self._found(data, self.choices)
+
+    def items(self, files: Mapping[str, Path], /) -> Iterable[Item | Rejected]:
+        """Of every question what is made of it."""
+        origins = _origins(self.origins, files)
+        for row in values(self.choices.read(self.choices.of(files))):
+            if isinstance(row, Rejected):
+                yield row
+            else:
+                yield from self._made(row, origins.get(row.question, Origin(row.question, UNKNOWN, UNKNOWN)), files)
+
+    def _found(self, data: Path | None, *needed: DataFile) -> dict[str, Path]:
         found = TRUTHFULQA.find(data, needed)
         assert data is not None, "without a folder nothing is found"
         return found | TRUTHFULQA.present(data, [self.origins])
 
-    def items(self, files: Mapping[str, Path], /) -> Iterable[Item | Rejected]:
-        """An item a question; of letters two, with the answers in either order."""
-        origins = _origins(self.origins, files)
-        before = next(iter(values(PREAMBLE.read(PREAMBLE.of(files))))) + "\n\n" if self.primed else ""
-        for row in values(self.choices.read(self.choices.of(files))):
-            if isinstance(row, Rejected):
-                yield row
-                continue
-            origin = origins.get(row.question, Origin(row.question, UNKNOWN, UNKNOWN))
-            yield from self._lettered(row, origin) if self.kind == "question" else self._scored(row, origin, before)
+    @abstractmethod
+    def _made(self, row: Choices, origin: Origin, files: Mapping[str, Path], /) -> Iterator[Item]: ...
 
-    def _scored(self, row: Choices, origin: Origin, before: str) -> Iterator[Item]:
-        answers, name = row.sets[self.targets], id_of(row.question)
-        options = shuffled(answers, seed=name)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultipleChoice(_Release):
+    """Log-probabilities of all answers to a question, each asked once and compared within its own sets.
+
+    Attributes:
+        metrics: one a set; the first decides whether an item passes.
+        primed: whether the user's own preamble stands before the question.
+    """
+
+    metrics: tuple[Metric, ...]
+    primed: bool = False
+    kind: Kind = "score"
+    scoring: str = "likelihood"
+
+    def files(self, data: Path | None, /) -> Mapping[str, Path]:
+        """The release's file, and the preamble where one is wanted."""
+        return self._found(data, self.choices, *([PREAMBLE] if self.primed else []))
+
+    def _made(self, row: Choices, origin: Origin, files: Mapping[str, Path], /) -> Iterator[Item]:
+        before = next(iter(values(PREAMBLE.read(PREAMBLE.of(files))))) + "\n\n" if self.primed else ""
+        name, sets = id_of(row.question), {metric.name: row.sets[metric.name] for metric in self.metrics}
+        options = shuffled({answer for answers in sets.values() for answer in answers}, seed=name)
+        labels = {}
+        for which, answers in sets.items():
+            labels[which] = _numbers(options, answers)
+            labels[f"{which}-true"] = _numbers(options, [answer for answer, true in answers.items() if true])
         yield Item(
             id=name,
             request=Score(
                 context=f"{before}Q: {row.question}\nA:", continuations=tuple(f" {option}" for option in options)
             ),
-            gold=tuple(str(number) for number, option in enumerate(options) if answers[option]),
+            gold=labels[f"{self.metrics[0].name}-true"],
+            labels=labels,
             groups={"type": origin.type, "category": origin.category},
         )
 
-    def _lettered(self, row: Choices, origin: Origin) -> Iterator[Item]:
-        answers, name = row.sets[self.targets], id_of(row.question)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letters(_Release):
+    """The question with lettered answers, asked of the pipeline: in an order drawn by the item, and in its reverse."""
+
+    metrics: tuple[Metric, ...] = (replace(ACCURACY, by=("order", "type")),)
+    kind: Kind = "question"
+    scoring: str = "match"
+
+    def _made(self, row: Choices, origin: Origin, _files: Mapping[str, Path], /) -> Iterator[Item]:
+        answers, name = row.sets["mc1"], id_of(row.question)
         drawn = shuffled(answers, seed=name)
         for order, options in (("drawn", drawn), ("reversed", drawn[::-1])):
+            message, which = Message("user", row.question), f"{name}-{order}"
             yield Item(
-                id=f"{name}-{order}",
-                question=Question(messages=(Message("user", row.question),), choices=options, form="letter"),
+                id=which,
+                question=Question(messages=(message,), choices=options, form="letter", id=which),
                 gold=tuple(letter for letter, option in zip(ascii_uppercase, options, strict=False) if answers[option]),
                 cluster=name,
-                groups={"type": origin.type, "category": origin.category, "order": order, "pair": name},
+                groups={"type": origin.type, "category": origin.category, "order": order},
             )
+
+
+def _numbers(options: Sequence[str], wanted: Iterable[str]) -> tuple[str, ...]:
+    known = frozenset(wanted)
+    return tuple(str(number) for number, option in enumerate(options) if option in known)
 
 
 def _origins(file: DataFile, files: Mapping[str, Path]) -> dict[str, Origin]:
@@ -99,35 +141,45 @@ def _origins(file: DataFile, files: Mapping[str, Path]) -> dict[str, Origin]:
     return {row.question: row for row in rows if not isinstance(row, Rejected)}
 
 
-def _of_release(prefix: str, release: str, choices: DataFile, origins: DataFile, targets: tuple[str, ...]) -> Iterator[TruthfulQA]:
-    files = {"choices": choices, "origins": origins}
-    for name in targets:
-        scoring = "likelihood-mass" if name == "mc2" else "likelihood"
-        one = TruthfulQA(
-            name=f"{prefix}-{name}",
-            summary=f"TruthfulQA ({release}), {_MEANING[name]}",
-            scoring=scoring,
-            targets=name,
-            **files,
-        )
-        yield one
-        yield replace(one, name=f"{one.name}-primed", summary=f"{one.summary}, after your preamble", primed=True)
-    yield TruthfulQA(
-        name=f"{prefix}-{LETTERS}",
-        summary=f"TruthfulQA ({release}), lettered answers in two orders, asked of the pipeline",
-        kind="question",
-        scoring="match",
-        targets="mc1",
-        **files,
-    )
+# --- both releases -----------------------------------------------------------------------------
+
+_MC = MultipleChoice(
+    name="truthfulqa-mc",
+    summary=f"TruthfulQA ({RELEASE_817}): true answers likelier than false ones (MC1, MC2)",
+    metrics=(_metric("mc1"), _metric("mc2")),
+    choices=CHOICES,
+    origins=ORIGINS,
+)
+_MC_2025 = MultipleChoice(
+    name="truthfulqa-2025-mc",
+    summary=f"TruthfulQA ({RELEASE_2025}): true answers likelier than false ones (MC0, MC1, MC2)",
+    metrics=(_metric("mc1"), _metric("mc2"), _metric("mc0")),
+    choices=CHOICES_2025,
+    origins=ORIGINS_2025,
+)
+_LETTERS = Letters(
+    name="truthfulqa-letters",
+    summary=f"TruthfulQA ({RELEASE_817}): lettered answers in two orders",
+    choices=CHOICES,
+    origins=ORIGINS,
+)
+_LETTERS_2025 = Letters(
+    name="truthfulqa-2025-letters",
+    summary=f"TruthfulQA ({RELEASE_2025}): lettered answers in two orders",
+    choices=CHOICES_2025,
+    origins=ORIGINS_2025,
+)
 
 
-_MEANING = {
-    "mc0": "the likelier of one true and one false answer",
-    "mc1": "the likeliest of one true and several false answers",
-    "mc2": "the probability of all true among all answers",
-}
-BENCHMARKS = (
-    *_of_release("truthfulqa", RELEASE_817, CHOICES, ORIGINS, ("mc1", "mc2")),
-    *_of_release("truthfulqa-2025", RELEASE_2025, CHOICES_2025, ORIGINS_2025, ("mc0", "mc1", "mc2")),
+def _primed(one: MultipleChoice) -> MultipleChoice:
+    return replace(one, name=f"{one.name}-primed", summary=f"{one.summary}, after your preamble", primed=True)
+
+
+BENCHMARKS: tuple[MultipleChoice | Letters, ...] = (
+    _MC,
+    _MC_2025,
+    _primed(_MC),
+    _primed(_MC_2025),
+    _LETTERS,
+    _LETTERS_2025,
 )

@@ -122,7 +122,9 @@ ORIGINS_2025 = DataFile(
     read=read_origins,
     releases={"sha256:b8d8ef1e12f98b4f2a9f47abc9765da0640b182b6c5d9b92f0c1a1f2f1e02e5c": RELEASE_2025},
 )
-PREAMBLE = DataFile(paths=("truthfulqa/preamble.txt",), read=read_preamble, origin="you: questions with answers, as Q: and A:")
+PREAMBLE = DataFile(
+    paths=("truthfulqa/preamble.txt",), read=read_preamble, origin="you: questions with answers, as Q: and A:"
+)
 
 TRUTHFULQA = DataSet(
     name="truthfulqa",
