@@ -15,9 +15,10 @@ from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
 from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Metric, Worth, gathered, item_json, item_of
+from orca_guard.reading import read
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedModel, pipeline_of
-from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
+from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Segment, Stage, Verdict
 
 AWKWARD = (
     "",
@@ -155,8 +156,14 @@ def _worth_of(letter: str, item: Item, metric: Metric) -> Worth:
     worth = metric.worth or {GOLD: 1.0}
     if not any(labels.get(label) for label in worth):
         return None
-    carried = [value for label, value in worth.items() if letter in labels.get(label, ())]
+    carried = [value for label, value in worth.items() if letter in {_letter(g, item) for g in labels.get(label, ())}]
     return OUTSIDE if OUTSIDE in carried else min(1.0, math.fsum(value for value in carried if value != OUTSIDE))
+
+
+def _letter(gold: str, item: Item) -> str | None:
+    """Gold may be the text of a choice: it is read in the question's form, as answers are."""
+    assert item.question, "letters answer questions"
+    return read(Segment(text=gold, answer=gold), "letter", choices=item.question.choices).value
 
 
 def _check_oracle(scores: Sequence[Worth], benchmark: Benchmark) -> None:
