@@ -23,6 +23,7 @@ COMPLETING = "_ORCA_GUARD_COMPLETE"
 
 BUILT_IN = {
     "audit": "audit",
+    "data": "data",
     "doctor": "doctor",
     "forms": "forms",
     "plan": "plan",

@@ -63,7 +63,7 @@ class First:
     """The first items of a benchmark, as one."""
 
     whole: Benchmark
-    most: int = 200
+    most: int = 60
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.whole, name)
