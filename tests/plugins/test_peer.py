@@ -23,7 +23,7 @@ from orca_guard_toxigen.data import read_annotated
 from tests.packs import QUESTIONS, SHARED, STATEMENTS, write
 from tests.plugins.orca_guard_hf.conftest import byte_level, llama
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 CLOSE = 1e-3
@@ -72,7 +72,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = (environment / "lib").glob("python*/site-packages")
     (site / "suite.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     python = environment / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"]
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"]
     subprocess.run([*install, ROOT / "constraints.txt", "lm-eval==0.4.13"], check=True)
     return python
 
@@ -141,13 +141,15 @@ def ours(benchmark: Benchmark, data: Path, model: Path) -> list[tuple[Item, dict
     items, rejected = gathered(benchmark.items(benchmark.files(data)))
     assert not rejected
     opened = HuggingFace().open(ModelSpec(reference=str(model), device_map="cpu", dtype="float32"))
-    requests = [item.request for item in items if item.request]
-    replies = {request: reply for request, reply in opened.run(requests) if isinstance(reply, Scores)}
+    replies = dict(opened.run([item.request for item in items if item.request]))
     rules, found = Rules(benchmark.scoring, tuple(benchmark.metrics)), []
-    for item, request in zip(items, requests, strict=True):
-        rows = [[x.logprob, x.tokens, x.greedy] for x in replies[request].likelihoods]
-        likelihoods = {text: row[0] for text, row in zip(request.continuations, rows, strict=True)}
-        found.append((item, likelihoods, dict(rules.of_likelihoods(rows, item)[0])))
+    for item in items:
+        assert item.request
+        reply = replies[item.request]
+        likelihoods = reply.likelihoods if isinstance(reply, Scores) else ()
+        rows = [[x.logprob, x.tokens, x.greedy] for x in likelihoods]
+        by_text = dict(zip(item.request.continuations, (x.logprob for x in likelihoods), strict=False))
+        found.append((item, by_text, dict(rules.of_likelihoods(rows, item)[0])))
     return found
 
 
