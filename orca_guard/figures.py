@@ -6,11 +6,11 @@ import hashlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from orca_guard.errors import BadInput, suggest
-from orca_guard.gates import Found, Gate, subjects_of
+from orca_guard.gates import Found, Gate, Look, subjects_of
 from orca_guard.identity import canonical
 from orca_guard.items import OUTSIDE, Disposition
 from orca_guard.paired import Difference, difference
@@ -64,27 +64,41 @@ class Measured:
 
     def estimate(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Estimate | None:
         """The number behind a figure, on the scale from 0 to 1; None where there is no such figure."""
-        cell = self._cell(benchmark, subject, metric, group)
+        cell = self.cell(benchmark=benchmark, subject=subject, metric=metric, group=group)
         return None if cell is None else cell.estimate()
 
     def difference(
         self, *, benchmark: str, subject: str, baseline: str, metric: str, group: str = ""
     ) -> Difference | None:
         """Subject minus baseline, over the items that are outside for neither; None where there is no such figure."""
-        one, other = (self._cell(benchmark, name, metric, group) for name in (subject, baseline))
+        where = {"benchmark": benchmark, "metric": metric, "group": group}
+        one, other = (self.cell(subject=name, **where) for name in (subject, baseline))
         return None if one is None or other is None else one.minus(other)
 
     def found(self, gate: Gate, subject: str) -> Found | None:
         """What a gate looks at, at its confidence."""
-        cell = self._cell(gate.benchmark, subject, gate.metric, gate.group)
-        baseline = self._cell(gate.benchmark, gate.baseline, gate.metric, gate.group) if gate.baseline else None
+        where = {"benchmark": gate.benchmark, "metric": gate.metric, "group": gate.group}
+        cell = self.cell(subject=subject, **where)
+        baseline = self.cell(subject=gate.baseline, **where) if gate.baseline else None
         if cell is None or (gate.baseline and baseline is None):
             return None
         return cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
 
-    def _cell(self, benchmark: str, subject: str, metric: str, group: str) -> _Cell | None:
+    def cell(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> _Cell | None:
+        """One subject's items under one metric; None where there is no such figure."""
         table = self._tables.get(benchmark)
         return table.cell(subject, metric, group) if table else None
+
+
+def best_case(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Look:
+    """What a gate would look at if every item came out as it wants, and every pair alike."""
+    measured = Measured(plan, items, ())
+
+    def look(gate: Gate, subject: str) -> Found | None:
+        cell = measured.cell(benchmark=gate.benchmark, subject=subject, metric=gate.metric, group=gate.group)
+        return None if cell is None else cell.best(gate)
+
+    return look
 
 
 def figures_of(
@@ -244,10 +258,27 @@ class _Cell:
         }
 
     def found(self, confidence: float) -> Found:
-        estimate = self.estimate()
+        return self._seen(self.estimate(), confidence)
+
+    def _seen(self, estimate: Estimate, confidence: float) -> Found:
         low, high = map(self._told, estimate.interval(_both_sides(confidence)))
         value = None if estimate.value is None else self._told(estimate.value)
         return Found(value=value, low=low, high=high, clusters=estimate.clusters)
+
+    def best(self, gate: Gate) -> Found:
+        """If every item that is planned had the score that the gate likes best; of a margin, the baseline's."""
+        plain = self.sample(range(0))
+        clusters = [self.table.clusters[position] for position in self.positions]
+        classes = self.table.classes.get(self.metric["over"])
+        of = [classes[position] for position in self.positions] if classes else ()
+        scores = [1.0 if gate.sign > 0 else 0.0] * len(clusters)
+        sample = replace(plain, scores=scores, clusters=clusters, classes=of)
+        if gate.baseline:
+            step = difference(sample, sample, by_class=self.metric["aggregate"] == "balanced")
+            low, high = step.interval(_both_sides(gate.confidence))
+            wide = 2 if self.metric["scale"] == "signed" else 1
+            return Found(value=step.value, low=wide * low, high=wide * high, clusters=step.clusters)
+        return self._seen(AGGREGATORS[self.metric["aggregate"]](sample), gate.confidence)
 
     def minus(self, other: _Cell) -> Difference:
         outside = {*self.positions} - {*self.inside} | {*self.positions} - {*other.inside}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 from orca_guard.assembly import assemble, described, lasting
 from orca_guard.contracts import Benchmark, Described, Model
 from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
-from orca_guard.gates import gate_json, gates_of
+from orca_guard.figures import best_case
+from orca_guard.gates import gate_json, gates_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
 from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
+from orca_guard.policies import policy_of
 from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
 from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
@@ -93,8 +96,15 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "requires": required,
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
-    plan["gates"] = [gate_json(gate) for gate in gates_of(table.gates, plan)]
-    return Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+    policies = [policy_of(name) for name in table.policies]
+    plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
+    gates = gates_of([*table.gates, *(gate for policy in policies for gate in policy.gates)], plan)
+    plan["gates"] = [gate_json(gate) for gate in gates]
+    frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+    if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
+        more = "ask more items, or loosen the gate"
+        raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
+    return frozen
 
 
 def item_lines(benchmarks: Iterable[Planned]) -> bytes:

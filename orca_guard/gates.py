@@ -40,6 +40,8 @@ class Gate:
         baseline: of a margin, the arm or model to compare with.
         confidence: that the one bound holds which the gate rests on.
         because: why the threshold is what it is.
+        kind: of a policy's gate, `safety`, `over-refusal` or `capability`.
+        policy: that it is from. What a policy judges and an audit does not measure is inconclusive, and no mistake.
     """
 
     benchmark: str
@@ -52,6 +54,8 @@ class Gate:
     baseline: str = ""
     confidence: float = CONFIDENCE
     because: str = ""
+    kind: str = ""
+    policy: str = ""
 
     def __post_init__(self) -> None:
         given = [name for name in _BOUNDS if getattr(self, name) is not None]
@@ -195,7 +199,7 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     """The gate itself, if the plan will give a figure for it. Of a benchmark that is absent nothing more is known."""
     absent = [row["benchmark"] for row in plan["absent"]]
     benchmarks = {row["name"]: row for row in plan["benchmarks"]}
-    if gate.benchmark in absent:
+    if gate.benchmark in absent or (gate.policy and gate.benchmark not in benchmarks):
         return gate
     _look_up("benchmark", gate.benchmark, [*benchmarks, *absent])
     benchmark = benchmarks[gate.benchmark]
@@ -257,7 +261,7 @@ def _subjects(gate: Gate, plan: Mapping[str, Any]) -> list[str]:
 
 def _held(gate: Gate, subject: str, found: Found | None) -> GateResult:
     if found is None:
-        return GateResult(gate=gate, subject=subject, ruling=Ruling.INCONCLUSIVE, reason="there is no such figure")
+        return GateResult(gate=gate, subject=subject, ruling=Ruling.INCONCLUSIVE, reason="this was not measured")
     ruling, why = _ruled(gate, found)
     why = f"{why}; {found.note}" if found.note else why
     return GateResult(
@@ -302,13 +306,13 @@ def unreachable(gates: Iterable[Gate], best: Look, plan: Mapping[str, Any]) -> l
     """
     told = []
     for number, gate in enumerate(gates, 1):
-        for result in evaluate([gate], best, plan)[:1]:
-            if result.ruling is not Ruling.PASS and result.value is not None and result.low is not None:
-                bound = result.low if gate.sign > 0 else result.high
-                told.append(
-                    f"gate {number} ({gate}) cannot pass: if every item came out right, the bound at "
-                    f"{gate.confidence:.0%} would still be {bound:.4f}; {result.reason}"
-                )
+        found = best(gate, _subjects(gate, plan)[0])
+        if found is None or _ruled(gate, found)[0] is Ruling.PASS:
+            continue
+        bound = found.low if gate.sign > 0 else found.high
+        why = f"if every item came out right, the bound at {gate.confidence:.0%} would still be {bound:.4f}"
+        few = found.clusters < LEAST_CLUSTERS
+        told.append(f"gate {number} ({gate}) cannot pass: {_ruled(gate, found)[1] if few else why}")
     return told
 
 

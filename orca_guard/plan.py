@@ -62,6 +62,8 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         benchmarks: what is measured.
         arms: under which pipelines.
         gates: what must hold: see `gates.py`.
+        policies: more gates: names of shipped policies, or paths of files that end in `.toml`, from the audit file's
+            folder.
         requires: distributions that must be there, as `name==version`, perhaps with ` sha256:…`.
     """
 
@@ -74,6 +76,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     benchmarks: tuple[BenchmarkTable, ...] = ()
     arms: tuple[ArmTable, ...] = ()
     gates: tuple[dict[str, Any], ...] = ()
+    policies: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
 
 
@@ -110,6 +113,8 @@ def read(path: Path) -> Request:
     text = configuration.read_text(path, what="audit file")
     table = checked(configuration.decode(text, AuditTable, _TABLES, source=str(path)), source=str(path))
     arms = table.arms or (ArmTable(name="default"),)
+    policies = tuple(str(path.parent / name) if name.endswith(".toml") else name for name in table.policies)
+    table = msgspec.structs.replace(table, policies=policies)
     return Request(table=table, arms=tuple(_arm(arm, path.parent) for arm in arms))
 
 
@@ -141,6 +146,7 @@ def checked(table: AuditTable, *, source: str) -> AuditTable:
         ("benchmarks", len({b.name for b in table.benchmarks}) == len(table.benchmarks), "names one twice"),
         ("arms", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
         ("arms.name", all(name and name.isprintable() for name in names), "must be a printable text"),
+        ("policies", len(set(table.policies)) == len(table.policies), "names one twice"),
         ("unit", 1 <= table.unit <= LARGEST_UNIT, f"must be between 1 and {LARGEST_UNIT}"),
         ("seed", 0 <= table.seed < 2**53, "must be between 0 and 2**53 - 1"),
     )

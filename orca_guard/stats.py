@@ -26,6 +26,9 @@ UPPER = 0.88
 """Confidence of the upper estimate of a variance. At 0.8 a gate at the true rate passes in up to 5.5 of 100 audits of
 `benchmarks/coverage.py`; at 0.9 its bound is 1.3 times as far away as that of one who knows the correlation."""
 
+EVEN = 1.5
+"""A variance has no more degrees of freedom than this times the clusters that there would be if all had one weight."""
+
 _NOTHING = 1e-9
 
 
@@ -235,11 +238,11 @@ class Linear:
     def freedom(self) -> float:
         """Degrees of freedom of the variance: clusters that hold an event, since the others say little of it.
 
-        No more than clusters would be that had one weight, nor, with several classes, than carry the variance.
+        Heavy clusters take some off, and with several classes so do those that do not carry the variance.
         """
         squares = [r * r for r in self.residuals.values()]
         carrying = math.fsum(squares) ** 2 / math.fsum(s * s for s in squares) if self.classes > 1 else math.inf
-        return max(1.0, min(len(squares) - 1, self.held, self.kish, carrying))
+        return max(1.0, min(len(squares) - 1, self.held, EVEN * self.kish, carrying))
 
     @cached_property
     def effective(self) -> float:

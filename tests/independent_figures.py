@@ -73,7 +73,7 @@ def linear(rows: list[Row]) -> tuple[float, float, dict[Any, float], int, int]:
     carrying = math.fsum(squares) ** 2 / math.fsum(x * x for x in squares) if len(p) > 1 else len(rows)
     weight = {g: math.fsum(x) for g, x in w.items()}
     kish = 1 / math.fsum(x * x for x in weight.values())
-    f = max(1, min(len(error) - 1, *held, kish, carrying))
+    f = max(1, min(len(error) - 1, *held, 1.5 * kish, carrying))
     near = [((p[k] * g + 0.5) / (g + 1), g) for k, g in zip(count, least, strict=True) if p[k] in {0, 1}]
     v = math.fsum(x * x / (1 - weight[g]) for g, x in error.items()) + math.fsum(
         x * (1 - x) / g / len(p) ** 2 for x, g in near

@@ -50,7 +50,7 @@ ORDER = (
     ("case",),
     ("pipeline",),
     ("assembly",),
-    ("plan", "measuring", "recording"),
+    ("plan", "policies", "measuring", "recording"),
     ("freezing",),
     ("bench",),
     ("testing",),
@@ -77,6 +77,7 @@ KNOW = {
     "figures": {"errors", "gates", "identity", "items", "paired", "stats"},
     "journal": {"errors", "identity"},
     "packs": {"errors", "items", "rows", "types"},
+    "policies": {"errors", "identity"},
     "verify": {
         "errors",
         "figures",

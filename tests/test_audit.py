@@ -82,7 +82,7 @@ def test_what_is_blocked_is_recorded_with_its_text(tmp_path: Path) -> None:
     )
     audit, _ = audited(request(with_guards(blocking, guards), limit=2), tmp_path, by=host(models))
     row = next(r for r in records(audit.bundle.root) if r["benchmark"] == "basics-questions")
-    assert (row["disposition"], row["scores"], row["mark"]) == ("blocked", {"accuracy": 0.0}, "fail")
+    assert (row["disposition"], row["scores"], row["mark"]) == ("blocked", {"accuracy": 0, "refused": 1}, "fail")
     texts = dict(TextsReader(audit.bundle.texts(0)))
     assert texts[row["passes"][0]["text"]] == "\x1b[31mred"
     assert row["answer"] is None

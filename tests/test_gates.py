@@ -186,8 +186,8 @@ def test_where_there_is_no_figure_nothing_is_ruled() -> None:
     gates = gates_of([GATE | {"subject": "plain"}, {"benchmark": "far", "metric": "any", "at_least": 0.5}], PLAN)
     results = evaluate(gates, looking(), PLAN)
     assert [(r.subject, r.ruling, r.value, r.reason) for r in results] == [
-        ("plain", Ruling.INCONCLUSIVE, None, "there is no such figure"),
-        ("", Ruling.INCONCLUSIVE, None, "there is no such figure"),
+        ("plain", Ruling.INCONCLUSIVE, None, "this was not measured"),
+        ("", Ruling.INCONCLUSIVE, None, "this was not measured"),
     ]
 
 
@@ -206,6 +206,8 @@ def test_a_result_says_what_it_rests_on() -> None:
         "baseline": "",
         "confidence": 0.95,
         "because": "as before",
+        "kind": "",
+        "policy": "",
         "ruling": "inconclusive",
         "value": 0.6,
         "low": 0.4,

@@ -51,13 +51,13 @@ def by(questions: str = "match-folded", choices: str = "likelihood") -> Host:
 
 NAMES = ("oracle", "sloppy", "uniform", "nan", "empty", "refuser")
 GATES = tuple(
-    {"benchmark": name, "metric": "accuracy", "at_least": 0.9, "subject": subject}
+    {"benchmark": name, "metric": "accuracy", "at_least": 0.6, "subject": subject}
     for name, subject in (("q", "sloppy"), ("c", "model"))
 )
 
 
-def asked(*names: str, questions: int = 11, **settings: Any) -> Request:
-    tables = (BenchmarkTable(name="q", limit=questions), BenchmarkTable(name="c", limit=7))
+def asked(*names: str, questions: int = 16, **settings: Any) -> Request:
+    tables = (BenchmarkTable(name="q", limit=questions), BenchmarkTable(name="c", limit=12))
     return request(*map(arm, names or NAMES), benchmarks=tables, **settings)
 
 

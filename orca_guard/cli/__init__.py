@@ -28,6 +28,7 @@ BUILT_IN = {
     "forms": "forms",
     "plan": "plan",
     "plugins": "plugins",
+    "policies": "policies",
     "rescore": "rescore",
     "run": "run",
     "runs": "runs",

@@ -31,6 +31,13 @@ def audit_options(command: Any) -> Any:
         (
             click.option("--plan", "file", type=PATH, metavar="FILE", help="Audit file; the options below change it."),
             click.option("--suite", "suites", multiple=True, metavar="NAME", help=SUITE_HELP),
+            click.option(
+                "--policy",
+                "policies",
+                multiple=True,
+                metavar="NAME|FILE",
+                help="Gates: a shipped policy, or a .toml file. Without --suite, all that it judges is measured.",
+            ),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
             click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
@@ -46,13 +53,15 @@ def audit_options(command: Any) -> Any:
     Examples:
       orca-guard audit --suite basics --limit 20
       orca-guard audit --suite safety --data ./data
+      orca-guard audit --policy basics
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
       orca-guard audit --resume runs/20260102-030405
 
     \b
-    Exit codes: 0 done and no gate failed, 1 a gate failed, 2 wrong usage or bad input,
-    3 not enough evidence or something is missing, 4 internal error, 130 interrupted."""
+    Exit codes: 0 all gates passed, 1 a gate failed, 2 wrong usage or bad input,
+    3 not enough evidence, something is missing, or there is no gate (measured, not judged),
+    4 internal error, 130 interrupted."""
 )
 @audit_options
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, metavar="DIR", help="Folder of runs.")
@@ -99,16 +108,19 @@ def requested(options: dict[str, Any], host: Host) -> Request:
     from orca_guard import plan  # noqa: PLC0415  # as above
     from orca_guard.api import table_of  # noqa: PLC0415
     from orca_guard.configuration import overridden  # noqa: PLC0415
+    from orca_guard.policies import policy_of  # noqa: PLC0415
 
-    file, suites, limit = (options.pop(key) for key in ("file", "suites", "limit"))
+    file, suites, limit, policies = (options.pop(key) for key in ("file", "suites", "limit", "policies"))
     data, nonce = options.pop("data"), options.pop("nonce")
-    settings = {"data": str(data) if data else None, "nonce": nonce}
+    settings = {"data": str(data) if data else None, "nonce": nonce, "policies": policies or None}
     if file is None:
+        suites = suites or [name for policy in map(policy_of, policies) for name in policy.benchmarks]
         if not suites:
-            raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
+            raise click.UsageError("nothing to measure: name a --suite or a --policy, or an audit file by --plan")
         own = any(options[name] not in (None, (), False) for name in options.keys() - plan.MODEL_SETTINGS)
         table = overridden(table_of(options.pop("pipeline")), **from_json(options))
-        return _complete(plan.of_flags(table, suites=suites, limit=limit, **settings), host, arms=not own)
+        request = plan.of_flags(table, suites=list(dict.fromkeys(suites)), limit=limit, **settings)
+        return _complete(request, host, arms=not own)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
     if decided:
@@ -138,6 +150,8 @@ def frozen_of(request: Request, host: Host) -> Frozen:
     for planned in frozen.benchmarks:
         if left_out := len(planned.entry["not_covered"]):
             note(f"{planned.entry['name']}: {left_out} items do not fit and are not covered", style="yellow")
+        for reason, rows in planned.entry["rejected"].items():
+            note(f"{planned.entry['name']}: {rows} rows of its data are rejected: {reason}", style="yellow")
     for absent in frozen.plan["absent"]:
         note(f"{absent['benchmark']} is not run: {absent['reason']}", style="yellow")
     return frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from orca_guard.cli.show import console, note, safe, stderr
 from orca_guard.cli.streams import json_text, plain
 from orca_guard.errors import ExitCode
 from orca_guard.freezing import Frozen
-from orca_guard.gates import EXIT_CODES, Ruling
+from orca_guard.gates import EXIT_CODES, Gate, Ruling
+from orca_guard.items import Disposition
 from orca_guard.journal.units import Unit
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "none": "dim"}
@@ -104,8 +106,33 @@ def show_plan(frozen: Frozen, *, as_json: bool) -> int:
         f"and {work.new_tokens} new tokens at most.",
         soft_wrap=True,
     )
+    _show_rules(frozen.plan)
     console().print(f"plan {frozen.digest}", soft_wrap=True)
     return ExitCode.DONE
+
+
+def _show_rules(plan: Mapping[str, Any]) -> None:
+    """What is decided beforehand: what every disposition is worth, and what must hold."""
+    console().print("What an answer is worth that is not one:", style="bold")
+    for entry in plan["benchmarks"]:
+        for metric in entry["metrics"]:
+            console().print(
+                Text(plain(f"{entry['name']} {metric['name']}: {_worth(metric['credit'])}")), soft_wrap=True
+            )
+    for gate in plan["gates"]:
+        why = f" ({gate['because']})" if gate["because"] else ""
+        console().print(Text(plain(f"gate: {_asked(gate)}{why}")), soft_wrap=True)
+    if not plan["gates"]:
+        note("there is no gate: this will be measured, and not judged (exit code 3); see --policy", style="yellow")
+
+
+def _worth(credit: Mapping[str, Any]) -> str:
+    """`refused, blocked → 0; error → unscored`."""
+    told: dict[str, list[str]] = {}
+    for disposition in list(Disposition)[1:]:
+        worth = credit.get(disposition)
+        told.setdefault("unscored" if worth is None else f"{worth}".removesuffix(".0"), []).append(disposition.value)
+    return "; ".join(f"{', '.join(names)} → {worth}" for worth, names in told.items())
 
 
 def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
@@ -120,15 +147,18 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
     for gate in seal["gates"]:
-        bound = f"≥ {gate['at_least']:g}" if gate["at_most"] is None else f"≤ {gate['at_most']:g}"
-        what = " ".join(str(gate[key]) for key in ("benchmark", "metric", "subject", "group") if gate[key])
-        told = plain(f" {what} {bound}: {gate['reason']}")
+        told = plain(f" {_asked(gate)}: {gate['reason']}")
         console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
-    why = "" if seal["gates"] else " (there is no gate)"
+    why = "" if seal["gates"] else " (measured, not judged: there is no gate; see --policy)"
     console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
     note(f"sealed: {folder}  {digest_of(seal)}")
     note(f"check it with: orca-guard verify {folder}")
     return EXIT_CODES[ruling]
+
+
+def _asked(gate: Mapping[str, Any]) -> str:
+    """What a gate of a seal asks."""
+    return str(Gate(**{field.name: gate[field.name] for field in fields(Gate)}))
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:

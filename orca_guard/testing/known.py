@@ -91,7 +91,7 @@ class KnownLoader:
 
 
 def known_models(items: Iterable[Item]) -> dict[str, KnownModel]:
-    """The oracle of these items, which knows their gold; and models that know nothing, in eight ways to be wrong."""
+    """The oracle of these items, which knows their gold; and models that know nothing, in nine ways to be wrong."""
     items = list(items)
     answers = {turns(item.question)[-1].content: item.gold[0] for item in items if item.question and item.gold}
     right = {(i.request.context, i.request.continuations): i.gold for i in items if i.request}
@@ -105,6 +105,7 @@ def known_models(items: Iterable[Item]) -> dict[str, KnownModel]:
         _model("always-first", "A", lambda n: [0.0, *[-10.0] * (n - 1)]),
         _model("always-last", "Z", lambda n: [*[-10.0] * (n - 1), 0.0]),
         _model("always-yes", "yes", lambda n: [-1.0] * n),
+        _model("always-no", "no", lambda n: [-1.0] * n),
         _model("uniform", "?", lambda n: [-1.0] * n),
         _model("nan", "nan", lambda n: [math.nan] * n),
         _model("infinite", "inf", lambda n: [-math.inf] * n),

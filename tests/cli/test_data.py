@@ -65,6 +65,33 @@ def test_a_rejected_row_is_no_fault(run: Run, pack: Path) -> None:
     assert told["truthfulqa/mc_task.json"]["rejected"] == {"question is no text": 1}
 
 
+def test_a_plan_says_which_rows_are_rejected(run: Run, pack: Path) -> None:
+    bad = {**QUESTIONS[0], "mc1_targets": {"Yes": 0}}
+    write(pack / "truthfulqa" / "v1" / "mc_task.json", [*QUESTIONS, bad])
+    ended = run("audit", "--suite", "truthfulqa-mc", "--data", pack, "--dry-run", "--json")
+    [entry] = json.loads(ended.out)["plan"]["benchmarks"]
+    assert (entry["items"], entry["rejected"]) == (3, {"it has no true answer, or no false one": 1})
+    assert "truthfulqa-mc: 1 rows of its data are rejected: it has no true answer" in ended.err
+
+
+def test_the_environment_names_the_folder_for_audits_and_doctor(
+    run: Run, pack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("audit", "--suite", "xstest-safe", "--dry-run").code == 3
+    monkeypatch.setenv("ORCA_GUARD_DATA", str(pack))
+    assert run("audit", "--suite", "xstest-safe", "--dry-run").code == 0
+    assert "2 items" in run("doctor", "--suite", "xstest-safe").out
+
+
+def test_a_suite_runs_under_both_messages_unless_a_strategy_is_named(run: Run, pack: Path) -> None:
+    told = json.loads(run("audit", "--suite", "safety", "--data", pack, "--dry-run", "--json").out)
+    assert [arm["name"] for arm in told["plan"]["arms"]] == ["empty", "cautious"]
+    one = ("audit", "--suite", "safety", "--data", pack, "--strategy", "direct", "--limit", "2", "--dry-run", "--json")
+    told = json.loads(run(*one).out)
+    assert [arm["name"] for arm in told["plan"]["arms"]] == ["default"]
+    assert max(entry["items"] for entry in told["plan"]["benchmarks"]) == 2
+
+
 def test_what_is_imported_can_be_audited_and_told_from_what_was_changed(run: Run, pack: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     done = json.loads(run("data", "import", pack, "--data", data, "--json").out)

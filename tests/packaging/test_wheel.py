@@ -38,6 +38,8 @@ def test_holds_the_promise_of_types(package: Path, files: dict[str, bytes]) -> N
     "name",
     [
         "orca_guard/pipeline.toml",
+        "orca_guard/policies/basics.toml",
+        "orca_guard/policies/safety.toml",
         "orca_guard/testing/reading_vectors.toml",
         "orca_guard_hf/profiles/chatml.toml",
         "orca_guard_hf/profiles/orca2.toml",

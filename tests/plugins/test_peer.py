@@ -72,7 +72,15 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = (environment / "lib").glob("python*/site-packages")
     (site / "suite.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     python = environment / "bin" / "python"
-    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+    ]
     subprocess.run([*install, ROOT / "constraints.txt", "lm-eval==0.4.13"], check=True)
     return python
 
