@@ -73,6 +73,7 @@ KNOW = {
     "contracts": {"items", "types"},
     "scoring": {"errors", "items", "reading", "types"},
     "paired": {"stats"},
+    "data": {"errors", "identity", "items", "journal"},
     "gates": {"errors", "stats"},
     "figures": {"errors", "gates", "identity", "items", "paired", "stats"},
     "journal": {"errors", "identity"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -14,6 +13,7 @@ from orca_guard.data.sets import INDEX, DataFile, DataSet, changed
 from orca_guard.errors import BadInput, OrcaGuardError
 from orca_guard.identity import digest_file
 from orca_guard.items import Rejected
+from orca_guard.journal.disk import write_whole
 
 _COLUMNS = ("path", "rows", "bytes", "sha256", "source")
 Step = Callable[[str, int, int], None]
@@ -150,7 +150,7 @@ def take(found: Recognised, data: Path, *, link: bool, origin: str) -> dict[str,
         origin: what the index says of where they are from.
 
     Returns:
-        Where in the folder → `imported`, or `already there`.
+        Where in the folder → `imported`, `linked` or `already there`.
 
     Raises:
         BadInput: another file lies there, or something cannot be written.
@@ -180,15 +180,11 @@ def _candidates(parts: tuple[str, ...], sets: Iterable[DataSet]) -> list[tuple[i
 def _recognise(path: Path, found: Sequence[tuple[int, str, DataFile]], told: Recognised) -> None:
     digest = digest_file(path)
     released = [(file.name, file) for _, _, file in found if digest in file.releases]
-    foreign = {name for _, _, file in found for name in file.releases}
     best = released or [(where, file) for shared, where, file in found if shared == found[0][0]]
     fits = [(where, file, account) for where, file in best if (account := _account(file, path, told)) is not None]
     if not fits:
         return
     where, file, account = fits[0]
-    if not released and file.releases and digest in foreign:
-        told.refused[path] = "it is another release of the same set"
-        return
     other = told.imports.get(where)
     if other is not None and digest_file(other.source) != digest:
         raise BadInput(f"both {other.source} and {path} would be {where}; leave one of them out")
@@ -241,23 +237,8 @@ def _index(data: Path, imports: Iterable[Import], origin: str) -> None:
     for one in imports:
         place = data / one.where
         digest = digest_file(place, fresh=True).removeprefix("sha256:")
-        told = (one.where, str(one.account.rows), str(place.stat().st_size), digest, origin)
+        told = (one.where, str(one.account.rows), str(place.stat().st_size), digest, " ".join(origin.split()))
         rows[one.where] = dict(zip(_COLUMNS, told, strict=True))
     columns = list(dict.fromkeys((*_COLUMNS, *(name for row in rows.values() for name in row))))
     lines = ["\t".join(columns), *("\t".join(row.get(name, "") for name in columns) for row in rows.values())]
-    new = path.with_name(f".{INDEX}.new")
-    try:
-        new.write_text("\n".join(lines) + "\n", "utf-8")
-        new.replace(path)
-    except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def summed(accounts: Iterable[Account]) -> Account:
-    """All rows of several files."""
-    total = Account(rejected=Counter(), repaired=Counter())
-    for account in accounts:
-        total.taken += account.taken
-        total.rejected += account.rejected
-        total.repaired += account.repaired
-    return total
+    write_whole(path, ("\n".join(lines) + "\n").encode())

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orca_guard.data.folder import looked_at, lying, recognised, summed, take
-from orca_guard.data.rows import Account
+from orca_guard.data.folder import looked_at, lying, recognised, take
 from orca_guard.data.sets import INDEX, DataSet, indexed
 from orca_guard.errors import BadInput
 from orca_guard.host import Host
@@ -97,13 +96,6 @@ def test_the_index_keeps_what_it_said_of_other_files(pack: Path, tmp_path: Path)
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is no folder"):
         recognised(tmp_path / "nowhere", SETS)
-
-
-def test_rows_of_several_files_add_up() -> None:
-    one, other = Account(taken=2), Account(taken=1)
-    one.rejected["why"] += 1
-    other.rejected["why"] += 2
-    assert (summed([one, other]).rows, summed([one, other]).rejected["why"]) == (6, 3)
 
 
 @needs_data
