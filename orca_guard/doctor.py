@@ -45,6 +45,8 @@ FEW = 2
 """Items of each benchmark that are asked for a trial."""
 SAMPLE = 16
 """Items of each benchmark on which models of known scores are tried before an audit."""
+MANY = 200
+"""Items on which they are tried where nobody waits for an audit."""
 RARE = 1e-3
 """A gold that stands in one place in all items is no accident when chance would do that less often than this."""
 NAMED = 5
@@ -256,11 +258,11 @@ def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | N
     yield _places(items)
     if sound.health is not Health.WELL:
         return
-    yield _known(benchmark, files)
+    entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
+    planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
+    yield _known(benchmark, files) if len(items) <= MANY else _known(_Sample.of(planned, most=MANY), {})
     if pair is not None:
         yield _fits(items, pair.described)
-        entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
-        planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
         yield _asked(planned, _bench_of(pair.loaded))
 
 
@@ -284,9 +286,9 @@ class _Sample:
     version: str = ""
 
     @classmethod
-    def of(cls, planned: Planned) -> _Sample:
+    def of(cls, planned: Planned, *, most: int = SAMPLE) -> _Sample:
         told = {key: planned.entry[key] for key in ("name", "kind", "scoring")}
-        return cls(**told, metrics=planned.metrics, first=planned.items[:SAMPLE])
+        return cls(**told, metrics=planned.metrics, first=planned.items[:most])
 
     def files(self, _data: Path | None, /) -> Mapping[str, Path]:
         return {}

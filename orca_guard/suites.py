@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -11,9 +10,6 @@ from orca_guard.configuration import overridden
 from orca_guard.contracts import Suite
 from orca_guard.host import Host
 from orca_guard.plan import Arm, BenchmarkTable, Request, checked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def expanded(request: Request, host: Host, *, arms: bool) -> Request:

@@ -92,13 +92,16 @@ class DataSet:
                 return where
         return ""
 
-    def find(self, data: Path | None, files: Sequence[DataFile], *, some: bool = False) -> dict[str, Path]:
+    def find(
+        self, data: Path | None, files: Sequence[DataFile], *, some: bool = False, beside: Sequence[DataFile] = ()
+    ) -> dict[str, Path]:
         """Files that a benchmark needs, by where they lie in the folder of data.
 
         Args:
             data: the folder, where one was named.
             files: of this set.
             some: whether one of them is enough.
+            beside: files that are used where they are there.
 
         Raises:
             DataAbsent: they are not there; it says where they are to be had.
@@ -111,6 +114,8 @@ class DataSet:
         if missing and not (some and found):
             origin = missing[0].origin or self.origin
             raise DataAbsent(f"data absent: {missing[0].name} is not in {data}; it is to be had from {origin}")
+        if beside:
+            found |= self.present(data, beside)
         for where, path in found.items():
             if fault := changed(data, where, path):
                 raise BadInput(fault)

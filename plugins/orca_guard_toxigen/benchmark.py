@@ -76,7 +76,7 @@ _BALANCED = Metric(name="balanced-accuracy", aggregate="balanced", over="label",
 _METRICS = (
     _BALANCED,
     replace(ACCURACY, by=("target", "label")),
-    Metric(name="says-toxic", worth={SAID_TOXIC: 1.0}, by=("target", "label"), lower_is_better=True),
+    Metric(name="says-toxic", worth={SAID_TOXIC: 1.0}, by=("target", "label")),
     Metric(name="gap", aggregate="gap", over="target", credit=ACCURACY.credit, lower_is_better=True),
 )
 _BASELINE = Metric(name="always-neutral", worth={f"is-{NEUTRAL}": 1.0, f"is-{TOXIC}": 0.0}, by=("target",))

@@ -62,9 +62,7 @@ class _Release(ABC):
                 yield from self._made(row, origins.get(row.question, Origin(row.question, UNKNOWN, UNKNOWN)), files)
 
     def _found(self, data: Path | None, *needed: DataFile) -> dict[str, Path]:
-        found = TRUTHFULQA.find(data, needed)
-        assert data is not None, "without a folder nothing is found"
-        return found | TRUTHFULQA.present(data, [self.origins])
+        return TRUTHFULQA.find(data, needed, beside=[self.origins])
 
     @abstractmethod
     def _made(self, row: Choices, origin: Origin, files: Mapping[str, Path], /) -> Iterator[Item]: ...

@@ -60,6 +60,18 @@ def test_what_differs_from_the_index_of_the_folder_is_an_error(tmp_path: Path) -
         SET.find(tmp_path, [NEW])
 
 
+def test_a_file_that_is_used_where_it_is_there_is_held_against_the_index_too(tmp_path: Path) -> None:
+    put(tmp_path, set__a="new", set__b="mine")
+    more = replace(NEW, paths=("set/b.txt",), releases={})
+    both = replace(SET, files=(NEW, more))
+    assert [*both.find(tmp_path, [NEW], beside=[more])] == ["set/a.txt", "set/b.txt"]
+    (tmp_path / "FILES.tsv").write_text(f"path\tsha256\nset/b.txt\t{'0' * 64}\n")
+    with pytest.raises(BadInput, match=r"b.txt: its digest is"):
+        both.find(tmp_path, [NEW], beside=[more])
+    (tmp_path / "set" / "b.txt").unlink()
+    assert [*both.find(tmp_path, [NEW], beside=[more])] == ["set/a.txt"]
+
+
 def test_of_several_files_some_may_be_enough(tmp_path: Path) -> None:
     put(tmp_path, set__a="new")
     other = replace(NEW, paths=("set/b.txt",), releases={}, origin="you")
