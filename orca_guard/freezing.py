@@ -227,8 +227,16 @@ def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str
         except DataAbsent as error:
             absent.append({"benchmark": name, "reason": str(error)})
     if not found:
-        raise DataAbsent("nothing to run: " + "; ".join(f"{a['benchmark']}: {a['reason']}" for a in absent))
+        raise DataAbsent(f"nothing to run: {_together(absent)}")
     return list(found.values()), absent
+
+
+def _together(absent: Iterable[Mapping[str, str]]) -> str:
+    """Each reason once, after the benchmarks that it holds for."""
+    names: dict[str, list[str]] = {}
+    for row in absent:
+        names.setdefault(row["reason"], []).append(row["benchmark"])
+    return "; ".join(f"{', '.join(of_reason)}: {reason}" for reason, of_reason in names.items())
 
 
 def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[BenchmarkTable, Provided[Benchmark]]]:
