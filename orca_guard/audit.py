@@ -154,7 +154,7 @@ def run(
         ConfigurationChanged: what was loaded is not what was planned.
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
-    bench = load_bench(audit.request, audit.frozen, host)
+    bench = load_bench(audit.request.arms, audit.frozen.plan, host)
     examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
     sizes = schedule.sizes(rank=place.rank, world=place.world)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from orca_guard.assembly import Opener, assemble, opened
+from orca_guard.assembly import Opener, assemble, lasting, opened
 from orca_guard.case import Case
 from orca_guard.contracts import Model, ModelLoader, ModelSpec, Target
 from orca_guard.drive import Streamed, drive, just
 from orca_guard.errors import ConfigurationChanged
-from orca_guard.freezing import Frozen, Planned, model_digest
+from orca_guard.freezing import Planned, model_digest
 from orca_guard.host import Host, Provided
-from orca_guard.identity import differences, digest_of
+from orca_guard.identity import canonical, differences, digest_of
 from orca_guard.items import Item, Kind
 from orca_guard.pipeline import Pipeline
-from orca_guard.plan import Request
+from orca_guard.plan import Arm
 from orca_guard.recording import Address, question_record, score_record
 from orca_guard.scoring import Rules
 from orca_guard.types import Replies, Requests
@@ -31,35 +32,56 @@ class Bench:
         arms: pipelines by name, under one driver.
         models: by the plan's names.
         identities: kind of item → name of the arm or model → its digest, as records carry it.
+        tolerated: what is not as in the plan and was let pass.
     """
 
     arms: Mapping[str, Pipeline]
     models: Mapping[str, Model]
     identities: Mapping[Kind, Mapping[str, str]]
+    tolerated: tuple[str, ...] = ()
 
 
-def load_bench(request: Request, frozen: Frozen, host: Host) -> Bench:
+def load_bench(
+    arms: Iterable[Arm],
+    plan: Mapping[str, Any],
+    host: Host,
+    *,
+    tolerated: Callable[[str], bool] = lambda _path: False,
+) -> Bench:
     """Load every model once, and put the arms together around them.
+
+    Args:
+        arms: of the plan, with their pipelines.
+        plan: what they must be.
+        host: where names are looked up.
+        tolerated: whether the identity may differ at a path; in an audit it may nowhere.
 
     Raises:
         ConfigurationChanged: something is not what it was when the plan was frozen; the difference is shown.
         OrcaGuardError: a model does not load.
     """
     opener = _once(opened)
-    entries = {entry["name"]: entry for entry in frozen.plan["arms"]}
-    arms, models = {}, {}
-    for arm in request.arms:
+    entries = {entry["name"]: entry for entry in plan["arms"]}
+    pipelines, models, passed = {}, {}, dict[str, None]()
+    for arm in arms:
         pipeline = assemble(arm.table, host, opener=opener)
         entry = entries[arm.name]
         if pipeline.digest != entry["pipeline"]:
-            raise ConfigurationChanged(
-                f"arm {arm.name!r} is not what the plan says:", differences(entry["identity"], pipeline.identity)
-            )
-        arms[arm.name] = pipeline.under(arm.name, target=entry["model"])
+            told = differences(_as_written(entry["identity"]), _as_written(lasting(pipeline.identity)))
+            passed |= dict.fromkeys(line for line in told if tolerated(line.partition(": ")[0]))
+            if not told or any(line not in passed for line in told):
+                raise ConfigurationChanged(f"arm {arm.name!r} is not what the plan says:", told)
+        pipelines[arm.name] = pipeline.under(arm.name, target=entry["model"])
         models[entry["model"]] = pipeline.model
-    of_arms = {name: entries[name]["pipeline"] for name in arms}
+    of_arms = {name: entries[name]["pipeline"] for name in pipelines}
     of_models = {name: model_digest(model) for name, model in models.items()}
-    return Bench(arms=arms, models=models, identities={"question": of_arms, "score": of_models})
+    identities: Mapping[Kind, Mapping[str, str]] = {"question": of_arms, "score": of_models}
+    return Bench(arms=pipelines, models=models, identities=identities, tolerated=tuple(passed))
+
+
+def _as_written(identity: Mapping[str, Any]) -> Any:
+    """As it comes out of a file: 1.0 is 1 there."""
+    return json.loads(canonical(identity))
 
 
 def _once(opener: Opener) -> Opener:

@@ -62,6 +62,12 @@ class Case:
         self._clear: set[int] = set()
         self._verdicts: list[Verdict] = []
         self._attempts: list[Attempt] = []
+        self._examining = False
+
+    @property
+    def examining(self) -> bool:
+        """Whether what it asks for now is a guard's, and not a strategy's."""
+        return self._examining
 
     @property
     def passes(self) -> tuple[Pass, ...]:
@@ -267,6 +273,7 @@ class Case:
         self, place: GuardInPlace, guard: AskingGuard, exhibit: Exhibit
     ) -> Generator[Requests, Replies, Verdict]:
         started = time.perf_counter()
+        self._examining = True
         try:
             asking = within(place.timeout_s, lambda: guard.examine(exhibit), of=place.name)
             verdict = yield from through(
@@ -275,6 +282,8 @@ class Case:
             sound = checked([verdict], [exhibit], guard=place.name)[0]
         except Exception as error:  # noqa: BLE001  # whatever a guard raises is an ERROR verdict, never a pass
             return place.failed(error, exhibit)
+        finally:
+            self._examining = False
         return replace(place.sign(sound, exhibit), seconds=time.perf_counter() - started)
 
     # --- answers -------------------------------------------------------------------------------

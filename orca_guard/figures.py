@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from orca_guard.correction import ASSUMES, Counts, corrected_json
 from orca_guard.errors import BadInput, suggest
 from orca_guard.gates import Found, Gate, Look, subjects_of
 from orca_guard.identity import canonical
@@ -18,7 +19,8 @@ from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
 """As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
-scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, and `counts` of the dispositions that occur."""
+scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that occur, `corrected` for
+what a scorer misses (None where none takes part), and `circular`, the guards that share something with that scorer."""
 
 TOLERANCE = 1e-9
 """How far two computations of one figure may lie apart."""
@@ -51,6 +53,7 @@ class Measured:
         self, plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
     ) -> None:
         self._tables = _tables(plan, items)
+        self._plan = plan
         for record in records:
             if record.get("kind") == "item":
                 _enter(self._tables, record)
@@ -60,7 +63,8 @@ class Measured:
 
         Groups stand in the order of the metric's `by`, their values sorted.
         """
-        return [figure for table in self._tables.values() for figure in table.figures()]
+        figures = [figure for table in self._tables.values() for figure in table.figures()]
+        return [figure | {"circular": self._circular(figure)} for figure in figures]
 
     def estimate(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Estimate | None:
         """The number behind a figure, on the scale from 0 to 1; None where there is no such figure."""
@@ -82,7 +86,21 @@ class Measured:
         baseline = self.cell(subject=gate.baseline, **where) if gate.baseline else None
         if cell is None or (gate.baseline and baseline is None):
             return None
-        return cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+        found = cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+        subjects = (subject, gate.baseline)
+        shared = sorted({name for one in subjects for name in self._circular({**where, "subject": one})})
+        why = f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
+        return replace(found, void=why)
+
+    def _circular(self, figure: Mapping[str, Any]) -> list[str]:
+        """Guards of the figure's arm that share weights or rows with the scorer of its metric."""
+        entry = self._tables[figure["benchmark"]].benchmark
+        metric = next(m for m in entry["metrics"] if m["name"] == figure["metric"])
+        arm = next((arm for arm in self._plan["arms"] if arm["name"] == figure["subject"]), None)
+        if arm is None or not metric["quality"] or entry["kind"] != "question":
+            return []
+        own = {*metric["quality"]["weights"], *metric["quality"]["rows"]}
+        return sorted(guard["name"] for guard in arm["identity"].get("guards", ()) if own & _digests(guard))
 
     def cell(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> _Cell | None:
         """One subject's items under one metric; None where there is no such figure."""
@@ -210,7 +228,7 @@ class _Table:
     def _found(self, subject: str, metric: Mapping[str, Any], group: str) -> _Cell:
         key, _, value = group.partition("=")
         positions = self.groups[key][value] if group else range(len(self.clusters))
-        return _Cell(self, self.columns[subject], metric, positions)
+        return _Cell(self, self.columns[subject], metric, group, positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +238,7 @@ class _Cell:
     table: _Table
     column: _Column
     metric: Mapping[str, Any]
+    group: str
     positions: Sequence[int]
 
     @property
@@ -255,10 +274,25 @@ class _Cell:
             "unscored": estimate.unscored,
             "outside": len(self.positions) - len(inside),
             "counts": _counts(self.column, self.positions),
+            "corrected": corrected_json(estimate, self.quality) if self.metric["quality"] else None,
         }
 
+    @property
+    def quality(self) -> Counts | None:
+        """Of the scorer, on this group."""
+        counts = (self.metric["quality"] or {"counts": {}})["counts"].get(self.group)
+        return None if counts is None else Counts(**counts)
+
     def found(self, confidence: float) -> Found:
-        return self._seen(self.estimate(), confidence)
+        estimate = self.estimate()
+        found = self._seen(estimate, confidence)
+        if not self.metric["quality"]:
+            return found
+        told = corrected_json(estimate, self.quality, confidence=_both_sides(confidence))
+        if told["value"] is None:
+            return replace(found, low=0.0, high=1.0, note=f"not corrected: {told['reason']}")
+        both = f"bounds also hold for the corrected rate {told['value']:.4f}, if it is so {ASSUMES}"
+        return replace(found, low=min(found.low, told["low"]), high=max(found.high, told["high"]), note=both)
 
     def _seen(self, estimate: Estimate, confidence: float) -> Found:
         low, high = map(self._told, estimate.interval(_both_sides(confidence)))
@@ -299,6 +333,15 @@ class _Cell:
     def _told(self, number: float) -> float:
         """On the scale that figures are told in."""
         return 2 * number - 1 if self.metric["scale"] == "signed" else number
+
+
+def _digests(value: Any) -> set[str]:
+    """Every digest that a document holds, however deep."""
+    if isinstance(value, Mapping):
+        return set().union(*map(_digests, value.values()))
+    if isinstance(value, list | tuple):
+        return set().union(*map(_digests, value))
+    return {value} if isinstance(value, str) and value.startswith("sha256:") else set()
 
 
 def _both_sides(confidence: float) -> float:

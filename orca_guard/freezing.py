@@ -325,6 +325,10 @@ def _unsound(metric: Metric, kind: Kind) -> Iterator[str]:
         yield "is a signed gap"
     if metric.among and kind == "question":
         yield "compares some continuations, and a question has none"
+    if metric.quality and (metric.aggregate != "mean" or metric.scale != "unit"):
+        yield "corrects what is no plain rate"
+    if metric.quality and {*metric.quality.rows} & {*metric.quality.measured_on}:
+        yield "has a scorer that was measured on rows it learnt from"
     worth = (*metric.worth.values(), *metric.credit.values())
     if not all(w is None or w == OUTSIDE or (type(w) in {int, float} and 0 <= w <= 1) for w in worth):
         yield "gives something else than a number from 0 to 1"

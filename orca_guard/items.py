@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from orca_guard.correction import Counts
 from orca_guard.errors import BadInput
 from orca_guard.identity import canonical, digest_of
 from orca_guard.types import Action, Answer, Outcome, Question, Score
@@ -89,6 +90,25 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What is known of a scorer that says whether an answer is what a metric looks for: score 1.
+
+    Attributes:
+        scorer: its name.
+        weights: digests of what it is made of.
+        rows: digests of what it was trained and calibrated on.
+        measured_on: digests of the rows with known truth that `counts` are of; none of them is among `rows`.
+        counts: `key=value` of a group, or "" for all of them → how often it was right.
+    """
+
+    scorer: str
+    weights: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
+    measured_on: tuple[str, ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """A number over a benchmark's items, declared before the first of them is asked.
 
@@ -105,6 +125,7 @@ class Metric:
             of these labels it is worth 0. So a rate of anything can be had, and answers can be left outside.
         among: of requests, the label of the continuations that are compared; empty is all of them.
         scale: `signed` tells figures and thresholds as 2x - 1, between -1 and 1.
+        quality: of the scorer that the scores come from, where one takes part; its rates are corrected by that.
     """
 
     name: str
@@ -117,6 +138,7 @@ class Metric:
     worth: Mapping[str, float | Literal["outside"]] = field(default_factory=dict)
     among: str = ""
     scale: Literal["unit", "signed"] = "unit"
+    quality: Quality | None = None
 
 
 ACCURACY = Metric(

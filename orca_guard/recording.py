@@ -83,6 +83,7 @@ def _pass(step: Pass, address: Address) -> dict[str, Any]:
         "strategy": step.strategy,
         "prompt": address(generation.prompt or canonical([asdict(message) for message in step.messages]).decode()),
         "text": address(generation.text),
+        "ids": None if generation.ids is None else address(canonical(generation.ids).decode()),
         "finish": generation.finish,
         "tokens": [generation.prompt_tokens, generation.new_tokens],
     }

@@ -240,7 +240,7 @@ class _Moving:
         """The record with the addresses that its texts have in the new run."""
         return {
             **self._moved(record, "question", "value"),
-            "passes": [self._moved(step, "prompt", "text") for step in record["passes"]],
+            "passes": [self._moved(step, "prompt", "text", "ids") for step in record["passes"]],
             "answer": record["answer"] and self._moved(record["answer"], "text", "segment"),
         }
 

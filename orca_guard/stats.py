@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from statistics import NormalDist, fmean
@@ -23,8 +23,8 @@ LEAST_CLUSTERS = 10
 """With fewer there is no interval: nothing is said of how clusters differ by so few of them."""
 
 UPPER = 0.88
-"""Confidence of the upper estimate of a variance. At 0.8 a gate at the true rate passes in up to 5.5 of 100 audits of
-`benchmarks/coverage.py`; at 0.9 its bound is 1.3 times as far away as that of one who knows the correlation."""
+"""Confidence of the upper estimate of a variance. It is chosen on the grid of `benchmarks/coverage.py`: with less of it
+some gate at the true rate passes too often; with more, bounds are needlessly far away."""
 
 EVEN = 1.5
 """A variance has no more degrees of freedom than this times the clusters that there would be if all had one weight."""
@@ -90,6 +90,9 @@ class Estimate:
         unscored: items without a score.
         interval: confidence of both sides together → lower and upper bound. Items without a score count as 0 for the
             lower one and as 1 for the upper one.
+        scored: the mean of the items that have a score, class by class.
+        worst: that of all items, with 0 for every missing score.
+        best: likewise, with 1.
     """
 
     value: float | None
@@ -97,6 +100,9 @@ class Estimate:
     clusters: int
     unscored: int
     interval: Callable[[float], tuple[float, float]]
+    scored: Linear = field(repr=False)
+    worst: Linear = field(repr=False)
+    best: Linear = field(repr=False)
 
     @cached_property
     def low(self) -> float:
@@ -142,7 +148,7 @@ def gap(sample: Sample, /) -> Estimate:
         return max((0.0, *(a[0] - b[1] for a, b in pairs))), max((a[1] - b[0] for a, b in pairs), default=1.0)
 
     value = max(values) - min(values) if len(values) == len(parts) > 1 else None
-    return Estimate(value=value, n=whole.n, clusters=whole.clusters, unscored=whole.unscored, interval=interval)
+    return replace(whole, value=value, interval=interval)
 
 
 def agreement(sample: Sample, /) -> Estimate:
@@ -183,6 +189,9 @@ def _mean(rows: Sequence[Row]) -> Estimate:
         clusters=len(scored.residuals),
         unscored=sum(row[0] is None for row in rows),
         interval=lambda confidence: (worst.interval(confidence)[0], best.interval(confidence)[1]),
+        scored=scored,
+        worst=worst,
+        best=best,
     )
 
 

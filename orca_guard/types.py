@@ -167,6 +167,21 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retrace:
+    """Follow recorded tokens: is this what the model would have written, token by token, by always taking the best?
+
+    Attributes:
+        request: what was asked, as the model got it.
+        ids: of the tokens that were written, the one that ended the answer not among them.
+        target: which model; empty is the pipeline's.
+    """
+
+    request: Generate
+    ids: tuple[int, ...]
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """Ask a text guard for its verdict. Only the pipeline makes these."""
 
@@ -174,7 +189,7 @@ class Judge:
     target: str
 
 
-Request: TypeAlias = Generate | Score | Embed | Classify | Judge
+Request: TypeAlias = Generate | Score | Embed | Classify | Retrace | Judge
 Requests: TypeAlias = Request | tuple[Request, ...]
 
 
@@ -194,6 +209,7 @@ class Generation:
         prompt: the rendered prompt, exactly as the model saw it; empty where only a server knows.
         prompt_tokens: tokens of the rendered prompt.
         new_tokens: tokens generated, the stop token not counted.
+        ids: of those tokens; None where only a server knows.
         seconds: wall time of the batch it was part of.
     """
 
@@ -202,6 +218,7 @@ class Generation:
     prompt: str = ""
     prompt_tokens: int = 0
     new_tokens: int = 0
+    ids: tuple[int, ...] | None = None
     seconds: float = field(default=0.0, compare=False)
 
 
@@ -246,6 +263,28 @@ class Classification:
 
     scores: tuple[Mapping[str, float], ...] = ()
     spans: tuple[tuple[TokenSpan, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraced:
+    """The reply to `Retrace`. All likelihoods are in nats, computed in one forward over prompt and tokens.
+
+    Attributes:
+        prompt: the rendered prompt, exactly as the model saw it.
+        text: what the tokens say, cut at a stop string as an answer would be.
+        finish: how an answer of these tokens ends: at a stop string, or at its limit; None where only a token that
+            ends the turn could have ended it.
+        logprobs: of every token.
+        shortfalls: how far every token lies below the most likely one; 0 where it is the most likely.
+        end: how far the likeliest token that ends the turn lies below the most likely one, after the last.
+    """
+
+    prompt: str
+    text: str
+    finish: Finish | None
+    logprobs: tuple[float, ...]
+    shortfalls: tuple[float, ...]
+    end: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,7 +397,7 @@ class Verdict:
     on_error: Action | None = None
 
 
-Reply: TypeAlias = Generation | Scores | Embedding | Classification | Verdict
+Reply: TypeAlias = Generation | Scores | Embedding | Classification | Retraced | Verdict
 Replies: TypeAlias = Reply | tuple[Reply, ...]
 
 

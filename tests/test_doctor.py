@@ -319,7 +319,7 @@ def test_items_that_do_not_fit_are_named() -> None:
 def before(*names: str, by: Host) -> list[Finding]:
     asked = request(*map(arm, names))
     frozen = freeze(asked, by)
-    return examine(load_bench(asked, frozen, by), frozen.benchmarks, by)
+    return examine(load_bench(asked.arms, frozen.plan, by), frozen.benchmarks, by)
 
 
 def test_before_an_audit_everything_is_looked_at() -> None:

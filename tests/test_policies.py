@@ -122,9 +122,10 @@ class Blocks:
     name: str = "blocks"
     stages: frozenset[Stage] = frozenset({"input"})
     scope: Scope = "whole"
+    action: Action = Action.BLOCK
 
     def judge(self, exhibits: Sequence[Exhibit], /) -> Sequence[Verdict]:
-        return [Verdict(action=Action.BLOCK, reason="no") for _ in exhibits]
+        return [Verdict(action=self.action, reason="no") for _ in exhibits]
 
 
 def _blocking(_: GuardSettings) -> Blocks:

@@ -11,6 +11,7 @@ import click
 
 from orca_guard.cli import host_of
 from orca_guard.cli.run import PATH, from_json, pipeline_options
+from orca_guard.cli.streams import plain
 from orca_guard.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from orca_guard.freezing import Frozen
     from orca_guard.host import Host
     from orca_guard.plan import Request
+    from orca_guard.rehearsal import Rehearsal
 
 
 SUITE_HELP = "A suite, a benchmark, or all of a plugin."
@@ -69,17 +71,20 @@ def audit_options(command: Any) -> Any:
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--sign", type=PATH, metavar="KEYFILE", help="Sign the seal with this Ed25519 key.")
 @click.option("--no-doctor", is_flag=True, help="Do not look plugins, model and benchmarks over beforehand.")
-@click.option("--dry-run", is_flag=True, help="Say what would be asked, and stop.")
+@click.option("--dry-run", is_flag=True, help="Say what would be asked and how long it takes, and stop.")
+@click.option("--no-trial", is_flag=True, help="With --dry-run: load nothing, and say no time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def audit(ctx: click.Context, /, **options: Any) -> int:
     """Measure the pipeline that `run` serves, and leave a folder that `verify` can check."""
     from orca_guard import audit as audits  # noqa: PLC0415  # not before the options are known to be good
     from orca_guard.cli.auditing import show_plan, show_seal  # noqa: PLC0415
-    from orca_guard.journal.signature import read_key, sign  # noqa: PLC0415
+    from orca_guard.journal.signature import attest, read_key, sign  # noqa: PLC0415
 
     host, place = host_of(ctx), audits.Rank.here()
-    own = {key: options.pop(key) for key in ("out", "name", "resume", "sign", "no_doctor", "dry_run", "as_json")}
+    own = {key: options.pop(key) for key in _OWN}
+    if own["no_trial"] and not own["dry_run"]:
+        raise click.UsageError("--no-trial goes with --dry-run")
     if own["sign"]:
         read_key(own["sign"])
     if own["resume"]:
@@ -88,14 +93,19 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
         request = requested(options, host)
         frozen = frozen_of(request, host)
         if own["dry_run"]:
-            return show_plan(frozen, as_json=own["as_json"])
+            trial = None if own["no_trial"] else _rehearsed(request, frozen, host)
+            return show_plan(frozen, trial, as_json=own["as_json"])
         begun = _begun(request, frozen, place, out=own["out"], name=own["name"])
     seal = _run(begun, host, place, doctor=not own["no_doctor"])
     if seal is None:
         return ExitCode.DONE
     if own["sign"]:
         sign(begun.bundle, own["sign"])
+        attest(begun.bundle, own["sign"])
     return show_seal(begun.bundle.root, seal, as_json=own["as_json"])
+
+
+_OWN = ("out", "name", "resume", "sign", "no_doctor", "dry_run", "no_trial", "as_json")
 
 
 def requested(options: dict[str, Any], host: Host) -> Request:
@@ -155,6 +165,14 @@ def frozen_of(request: Request, host: Host) -> Frozen:
     for absent in frozen.plan["absent"]:
         note(f"{absent['benchmark']} is not run: {absent['reason']}", style="yellow")
     return frozen
+
+
+def _rehearsed(request: Request, frozen: Frozen, host: Host) -> Rehearsal:
+    from orca_guard.cli.show import stderr  # noqa: PLC0415  # as above
+    from orca_guard.rehearsal import rehearse  # noqa: PLC0415
+
+    with stderr().status("loading") as status:
+        return rehearse(request, frozen, host, told=lambda what: status.update(plain(what)))
 
 
 def _begun(request: Request, frozen: Frozen, place: Rank, *, out: Path, name: str | None) -> Audit:

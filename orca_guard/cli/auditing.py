@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from orca_guard.freezing import Frozen
 from orca_guard.gates import EXIT_CODES, Gate, Ruling
 from orca_guard.items import Disposition
 from orca_guard.journal.units import Unit
+from orca_guard.rehearsal import Rehearsal
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "none": "dim"}
 
@@ -41,6 +42,19 @@ def measuring() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[name], completed=done)
 
         yield step
+
+
+@contextmanager
+def following() -> Iterator[Callable[[int, int], None]]:
+    """A bar over records that a model is asked about again."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with _bar(*columns) as bar:
+        task = bar.add_task("loading")
+
+        def told(done: int, records: int) -> None:
+            bar.update(task, completed=done, total=records, description="following")
+
+        yield told
 
 
 @contextmanager
@@ -84,12 +98,13 @@ class _Scores:
         return "  ".join(f"{name} {sum(scores) / len(scores):.3f}" for name, scores in self._seen.items())
 
 
-def show_plan(frozen: Frozen, *, as_json: bool) -> int:
+def show_plan(frozen: Frozen, trial: Rehearsal | None, *, as_json: bool) -> int:
     """What a plan would ask, and what is known of its cost."""
     work = frozen.work
     if as_json:
         cost = {"requests": work.requests, "prompt_tokens": work.prompt_tokens, "new_tokens_at_most": work.new_tokens}
-        click.echo(json_text({"digest": frozen.digest, "work": cost, "plan": frozen.plan}, indent=2))
+        tried = trial and {"seconds": round(trial.expected, 1), **asdict(trial)}
+        click.echo(json_text({"digest": frozen.digest, "work": cost, "trial": tried, "plan": frozen.plan}, indent=2))
         return ExitCode.DONE
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("benchmark", "asks", "items", "not covered", "under"):
@@ -106,6 +121,8 @@ def show_plan(frozen: Frozen, *, as_json: bool) -> int:
         f"and {work.new_tokens} new tokens at most.",
         soft_wrap=True,
     )
+    if trial is not None:
+        _show_trial(trial)
     _show_rules(frozen.plan)
     console().print(f"plan {frozen.digest}", soft_wrap=True)
     return ExitCode.DONE
@@ -135,6 +152,28 @@ def _worth(credit: Mapping[str, Any]) -> str:
     return "; ".join(f"{', '.join(names)} → {worth}" for worth, names in told.items())
 
 
+def _show_trial(trial: Rehearsal) -> None:
+    """How long it will take, and on what that rests."""
+    most = max(trial.tried, key=lambda tried: tried.expected)
+    told = f"It takes about {_span(trial.expected)} in one process, going by {sum(t.items for t in trial.tried)} items"
+    longest = f", {_span(most.expected)} of it for {most.benchmark}" if len(trial.tried) > 1 else ""
+    console().print(plain(f"{told}{longest}."), markup=False, soft_wrap=True)
+    for tried in trial.tried:
+        if tried.errors:
+            what = (
+                f"{tried.benchmark}: {tried.errors} of {tried.records} tried records ended in an error: {tried.reason}"
+            )
+            note(what, style="yellow")
+
+
+def _span(seconds: float) -> str:
+    """A time in the unit that people would say it in."""
+    for size, unit in ((3600.0, "h"), (60.0, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "a second"
+
+
 def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
     """Figures, gates and verdict of a sealed run; the exit code is the verdict's."""
     from orca_guard.identity import digest_of  # noqa: PLC0415  # not needed for a plan
@@ -146,6 +185,8 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         click.echo(json_text({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
+    for doubt in _doubts(seal["figures"]):
+        console().print(Text(plain(doubt), style="yellow"), soft_wrap=True)
     for gate in seal["gates"]:
         told = plain(f" {_asked(gate)}: {gate['reason']}")
         console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
@@ -171,7 +212,27 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
     for figure in figures:
         group = figure["group"]
         names = ("", "", f"  {group}") if group else (figure["benchmark"], figure["subject"], figure["metric"])
-        value = "-" if figure["value"] is None else f"{figure['value']:.3f}"
-        bounds = (f"{figure['low']:.3f}", f"{figure['high']:.3f}")
-        table.add_row(*map(safe, names), value, *bounds, str(figure["n"]), str(figure["unscored"] or ""))
+        counts = (str(figure["n"]), str(figure["unscored"] or ""))
+        table.add_row(*map(safe, names), *_numbers(figure), *counts)
+        if figure["corrected"]:
+            table.add_row("", "", "  corrected", *_numbers(figure["corrected"]), "", "")
     return table
+
+
+def _numbers(figure: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Value and bounds; a dash where there is none, as with too few clusters."""
+    known = figure["low"] is not None and (figure["low"], figure["high"]) != (0, 1)
+    low, high = (f"{figure[bound]:.3f}" if known else "-" for bound in ("low", "high"))
+    return "-" if figure["value"] is None else f"{figure['value']:.3f}", low, high
+
+
+def _doubts(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What has to be said of rates that rest on a scorer."""
+    corrected = [figure["corrected"] for figure in figures if figure["corrected"]]
+    if corrected:
+        yield f"Corrected rates assume {corrected[0]['assumes']}."
+    yield from sorted({f"Not corrected: {one['reason']}." for one in corrected if one["reason"]})
+    for figure in figures:
+        if figure["circular"] and not figure["group"]:
+            what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
+            yield f"{what} is circular: its scorer shares weights or rows with {', '.join(figure['circular'])}."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from orca_guard.cli import host_of
+from orca_guard.cli.replaying import check_options, replay_options, replayed
 from orca_guard.cli.run import PATH
 from orca_guard.cli.streams import json_text
 
@@ -23,24 +25,36 @@ STYLES = {"proven": "green", "asserted": "yellow", "fault": "bold red", "skipped
       orca-guard verify runs/20260102-030405
       orca-guard verify runs/release-2 --anchor sha256:07b246be30dd06e0165a…
       orca-guard verify runs/release-2 --data packs --json
+      orca-guard verify runs/release-2 --replay 300 --model ./Orca-2-7b
 
     \b
-    Exit codes: 0 nothing contradicts the run, 1 a fault was found, 2 no run or not readable,
-    3 nothing contradicts it, but it is not sealed."""
+    Exit codes: 0 nothing contradicts the run, 1 a fault was found, 2 no run, not readable, or another model than
+    the run's, 3 nothing contradicts it, but it is not sealed, or of nothing that was drawn a model could be asked."""
 )
 @click.argument("folder", type=PATH, metavar="RUN")
 @click.option("--anchor", default="", metavar="DIGEST", help="The plan's digest as it was registered beforehand.")
 @click.option("--data", type=PATH, metavar="PATH", help="A pack, or a folder of them, to hold the items against.")
 @click.option("--public-key", "public", type=PATH, metavar="FILE", help="The key the seal must be signed with: PEM.")
+@replay_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(folder: Path, anchor: str, data: Path | None, public: Path | None, *, as_json: bool) -> int:
+@click.pass_context
+def verify(
+    ctx: click.Context, /, folder: Path, anchor: str, data: Path | None, public: Path | None, **options: Any
+) -> int:
     """Check a run from its folder alone: chain, seal, completeness, and every figure computed again.
 
-    Needs no model and no plugin, and says of each thing whether it is proven here or rests on somebody's word.
+    Needs no model and no plugin, and says of each thing whether it is proven here or rests on somebody's word. With
+    --replay and the model it finds answers and likelihoods that were made up.
     """
-    from orca_guard.verify import verify as check  # noqa: PLC0415  # not needed for help
+    from orca_guard.verify import Status  # noqa: PLC0415  # not needed for help
+    from orca_guard.verify import verify as check_folder  # noqa: PLC0415
 
-    report = check(folder, anchor=anchor, data=data, public=public)
+    as_json = options.pop("as_json")
+    check_options(**options)
+    report = check_folder(folder, anchor=anchor, data=data, public=public)
+    if options["count"] and not report.faulty:
+        check = replayed(folder, host_of(ctx), **options)
+        report = replace(report, checks=(*report.checks, check), unanswered=check.status is Status.SKIPPED)
     if as_json:
         checks = [asdict(one) for one in report.checks]
         told = {"run": str(folder), "plan": report.plan, "sealed": report.sealed, "faulty": report.faulty}
@@ -70,6 +84,8 @@ def _summary(report: Report) -> str:
         count = sum(check.count for check in report.checks)
         told = "1 thing is not as it should be" if count == 1 else f"{count} things are not as they should be"
         return f"[bold red]faulty[/]: {told}"
+    if report.unanswered:
+        return "[yellow]not replayed[/]: nothing contradicts the run, and nothing that was drawn could be followed"
     if not report.sealed:
         return "[yellow]not sealed[/]: nothing contradicts what is here, and the run does not say that it is complete"
     return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}"

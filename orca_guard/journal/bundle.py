@@ -63,6 +63,11 @@ class Bundle:
         """Of the seal's bytes."""
         return self.root / "seal.sig"
 
+    @property
+    def attestation(self) -> Path:
+        """What the seal says as an in-toto statement, signed by the same key."""
+        return self.root / "seal.intoto.json"
+
     def journal(self, rank: int) -> Path:
         """A rank's records."""
         return self.root / f"journal-{rank}.jsonl"

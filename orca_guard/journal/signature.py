@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orca_guard.errors import BadInput, NotReady
 from orca_guard.identity import canonical
+from orca_guard.journal.attestation import enveloped, fault_of, statement_of
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.disk import write_whole
 
@@ -56,6 +59,23 @@ def sign(bundle: Bundle, key: Path) -> None:
     if bundle.signature.exists() and bundle.signature.read_bytes() != data:
         raise BadInput(f"{bundle.signature} is there already, and is another's. Take it away before you sign.")
     write_whole(bundle.signature, data)
+
+
+def attest(bundle: Bundle, key: Path) -> None:
+    """Write `seal.intoto.json`, whole: what the seal says, for whoever reads attestations.
+
+    Args:
+        bundle: sealed.
+        key: file of the private key, the one that signs the seal.
+
+    Raises:
+        BadInput: plan or seal cannot be read, or the key cannot be used.
+        NotReady: the package that signs is not installed.
+    """
+    private = read_key(key)
+    statement = statement_of(bundle.read_plan(), bundle.read_seal())
+    public = private.public_key().public_bytes_raw()
+    write_whole(bundle.attestation, enveloped(statement, sign=private.sign, key=public) + b"\n")
 
 
 def read_key(path: Path) -> Ed25519PrivateKey:
@@ -120,6 +140,28 @@ def verify_signature(bundle: Bundle, public: Path | None) -> tuple[bool, str]:
         return False, f"the seal is signed with key {row.public_key}, and {public} holds {wanted}"
     known = f"which {public} holds" if public else "and nothing here says whose that is"
     return True, f"the seal is signed with key {row.public_key}, {known}"
+
+
+def attestation_fault(bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str, Any]) -> str:
+    """What is wrong with the attestation, by the key that signed the seal; "" where nothing is.
+
+    Args:
+        bundle: that has one.
+        plan: as it was read.
+        seal: likewise.
+
+    Raises:
+        NotReady: the package that checks is not installed.
+    """
+    keys = _keys()
+    try:
+        public = bytes.fromhex(msgspec.json.decode(bundle.signature.read_bytes(), type=_Signature).public_key)
+        envelope = bundle.attestation.read_bytes()
+        return fault_of(envelope, statement_of(plan, seal), holds=partial(keys.holds, public), keys=[public])
+    except FileNotFoundError:
+        return "there is no signature of the seal beside it"
+    except (OSError, ValueError) as error:
+        return f"it cannot be checked: {error}"
 
 
 def _public(path: Path, keys: ModuleType) -> str:

@@ -11,7 +11,9 @@ import msgspec
 
 from orca_guard.errors import BadInput
 from orca_guard.journal.chain import Fault
+from orca_guard.roster import Roster, Twice
 
+_DIGEST = 32
 SHOWN = 5
 """Records that are named one by one; of the rest their number is said."""
 
@@ -58,7 +60,8 @@ class Section:
         unit: number of its first unit.
         record: number of its first record, over the whole plan.
         subjects: name → digest of what answers, in the plan's order.
-        items: id → position in the benchmark and digest, in order.
+        items: ids, in order.
+        digests: of the items, 32 bytes each, in that order.
     """
 
     benchmark: str
@@ -66,7 +69,12 @@ class Section:
     unit: int
     record: int
     subjects: Mapping[str, str]
-    items: Mapping[str, tuple[int, bytes]]
+    items: Roster
+    digests: bytes
+
+    def digest(self, position: int) -> str:
+        """Of the item there."""
+        return f"sha256:{self.digests[_DIGEST * position : _DIGEST * (position + 1)].hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +126,10 @@ def _sections(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> list[Sectio
     sections: list[Section] = []
     start = unit = record = 0
     for entry in plan["benchmarks"]:
-        found = _items(entry, next(runs, None))
+        found, digests = _items(entry, next(runs, None))
         subjects = _subjects(plan, entry)
         where = {"start": start, "unit": unit, "record": record}
-        sections.append(Section(benchmark=entry["name"], subjects=subjects, items=found, **where))
+        sections.append(Section(benchmark=entry["name"], subjects=subjects, items=found, digests=digests, **where))
         start += len(found)
         unit += -(-len(found) // plan["unit"])
         record += len(found) * len(subjects)
@@ -132,19 +140,28 @@ def _sections(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> list[Sectio
     return sections
 
 
-def _items(entry: Mapping[str, Any], run: tuple[str, Iterator[ItemLine]] | None) -> Mapping[str, tuple[int, bytes]]:
-    """A benchmark's items. One without items has no run, and a plan never holds one."""
+def _items(entry: Mapping[str, Any], run: tuple[str, Iterator[ItemLine]] | None) -> tuple[Roster, bytes]:
+    """A benchmark's items, and their digests. One without items has no run, and a plan never holds one."""
     name, lines = run or ("nothing", iter(()))
     if name != entry["name"]:
         raise BadInput(f"items.jsonl: {name!r} stands where plan.json has benchmark {entry['name']!r}")
-    items: dict[str, tuple[int, bytes]] = {}
-    for position, line in enumerate(lines):
-        if line.id in items:
-            raise BadInput(f"items.jsonl: item {line.id!r} of {name!r} stands there twice")
-        items[line.id] = (position, bytes.fromhex(line.digest.removeprefix("sha256:")))
+    digests = bytearray()
+    try:
+        items = Roster(_noting(lines, digests))
+    except Twice as error:
+        raise BadInput(f"items.jsonl: item {error.name!r} of {name!r} stands there twice") from error
     if len(items) != entry["items"]:
         raise BadInput(f"items.jsonl has {len(items)} items of {name!r}, and plan.json counts {entry['items']}")
-    return items
+    return items, bytes(digests)
+
+
+def _noting(lines: Iterable[ItemLine], digests: bytearray) -> Iterator[str]:
+    for line in lines:
+        digest = bytes.fromhex(line.digest.removeprefix("sha256:"))
+        if len(digest) != _DIGEST:
+            raise BadInput(f"items.jsonl: item {line.id!r} of {line.benchmark!r} has the digest {line.digest!r}")
+        digests += digest
+        yield line.id
 
 
 def _subjects(plan: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, str]:
@@ -209,15 +226,14 @@ class Census:
         benchmark, item, subject = record.get("benchmark"), record.get("item"), record.get("subject")
         name = f"{benchmark}/{item} under {subject}"
         section = self._schedule.sections.get(benchmark) if isinstance(benchmark, str) else None
-        known = section.items.get(item) if section and isinstance(item, str) else None
-        if section is None or known is None or not isinstance(subject, str) or subject not in section.subjects:
+        position = section.items.find(item) if section and isinstance(item, str) else None
+        if section is None or position is None or not isinstance(subject, str) or subject not in section.subjects:
             self._unplanned.add(file, line, name)
             return
-        position, digest = known
         number = section.record + position * len(section.subjects) + [*section.subjects].index(subject)
         wanted = {
             "unit": section.unit + position // self._schedule.unit,
-            "digest": f"sha256:{digest.hex()}",
+            "digest": section.digest(position),
             "identity": section.subjects[subject],
         }
         if self._seen[number]:
@@ -247,8 +263,7 @@ class Census:
         sections = self._schedule.sections.values()
         section = max((s for s in sections if s.record <= number), key=lambda s: s.record)
         position, subject = divmod(number - section.record, len(section.subjects))
-        item = next(islice(section.items, position, None))
-        return f"{section.benchmark}/{item} under {[*section.subjects][subject]}"
+        return f"{section.benchmark}/{section.items[position]} under {[*section.subjects][subject]}"
 
 
 def _records(count: int) -> str:

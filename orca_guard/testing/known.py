@@ -11,27 +11,28 @@ from orca_guard.contracts import ModelSpec, Reported
 from orca_guard.errors import PromptTooLong
 from orca_guard.items import ACCURACY, GOLD, OUTSIDE, Item, Metric, Worth
 from orca_guard.prompts import turns
-from orca_guard.types import Generate, Generation, Likelihood, Request, Score, Scores
+from orca_guard.types import Generate, Generation, Likelihood, Request, Retrace, Retraced, Score, Scores
 
 REFUSAL = "I'm sorry, but I cannot help with that."
+_IMPOSSIBLE = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownModel:
-    """Writes and rates by rule. Loaded and merely described, it is the same.
+    """Writes and rates by rule. Loaded and merely described, it is the same. Of what it writes, a character is a token.
 
     Attributes:
         name: of the rule.
         writes: the last turn of a conversation → the answer.
         rates: a request → a log-likelihood a continuation.
-        context: tokens it holds, None for any number; a word is a token.
+        context: tokens it holds, None for any number; of what it reads, a word is a token.
     """
 
     name: str
     writes: Callable[[str], str]
     rates: Callable[[Score], Sequence[float]]
     context: int | None = None
-    requests: frozenset[type] = frozenset({Generate, Score})
+    requests: frozenset[type] = frozenset({Generate, Score, Retrace})
     system_messages: Mapping[str, str] = field(default_factory=dict)
     forms: Path | None = None
     notice: str = ""
@@ -53,20 +54,42 @@ class KnownModel:
         """One after the other."""
         return ((request, self._reply(request)) for request in requests)
 
-    def _reply(self, request: Request) -> Generation | Scores:
+    def _reply(self, request: Request) -> Generation | Scores | Retraced:
         if isinstance(request, Score):
             rates = self.rates(request)
             return Scores(
                 likelihoods=tuple(Likelihood(logprob=rate, tokens=1, greedy=rate == max(rates)) for rate in rates)
             )
-        assert isinstance(request, Generate), "a known model generates and scores"
+        if isinstance(request, Retrace):
+            return self._retraced(request)
+        assert isinstance(request, Generate), "a known model generates, scores and follows"
         text = self.writes(request.messages[-1].content)
         return Generation(
             text=text,
-            prompt="\n".join(f"{m.role}: {m.content}" for m in request.messages),
+            prompt=_rendered(request),
             prompt_tokens=self.measure(request),
-            new_tokens=len(text.split()),
+            new_tokens=len(text),
+            ids=tuple(map(ord, text)),
         )
+
+    def _retraced(self, request: Retrace) -> Retraced:
+        """It is certain of what it writes, and holds everything else for nearly impossible."""
+        text = self.writes(request.request.messages[-1].content)
+        right = [at < len(text) and ord(text[at]) == token for at, token in enumerate(request.ids)]
+        shortfalls = tuple(0.0 if same else _IMPOSSIBLE for same in right)
+        whole = all(right) and len(right) == len(text)
+        return Retraced(
+            prompt=_rendered(request.request),
+            text="".join(map(chr, request.ids)),
+            finish=None,
+            logprobs=tuple(-shortfall for shortfall in shortfalls),
+            shortfalls=shortfalls,
+            end=0.0 if whole else _IMPOSSIBLE,
+        )
+
+
+def _rendered(request: Generate) -> str:
+    return "\n".join(f"{m.role}: {m.content}" for m in request.messages)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from orca_guard.contracts import AskingGuard, GuardSettings, Reported, Selector, Strategy, TextGuard
+from orca_guard.contracts import AskingGuard, GuardSettings, Model, Reported, Selector, Strategy, TextGuard
 from orca_guard.guards import GuardInPlace
 from orca_guard.passes import one_pass
 from orca_guard.pipeline import Pipeline
@@ -107,7 +107,7 @@ class InTurn:
 
 
 def pipeline_of(
-    model: ScriptedModel | None = None,
+    model: Model | None = None,
     *,
     strategies: Sequence[Strategy] = (),
     guards: Sequence[TextGuard | AskingGuard] = (),

@@ -24,6 +24,7 @@ from orca_guard.verify.opening import (
     OpenedPlan,
     OpenedSeal,
     check_anchor,
+    check_attestation,
     check_files,
     check_identities,
     check_signature,
@@ -72,6 +73,8 @@ def verify(folder: Path, *, anchor: str = "", data: Path | None = None, public: 
     else:
         checks += _with_items(bundle, planned, data, ledger)
     checks.append(check_signature(bundle, public, ledger))
+    if bundle.attestation.exists():
+        checks.append(check_attestation(bundle, plan.document, ledger))
     return Report(plan=plan.digest, sealed=sealed, checks=tuple(checks))
 
 

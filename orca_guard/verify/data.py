@@ -81,10 +81,10 @@ def _compared(entry: BenchmarkShape, planned: Planned, items: Sequence[Item]) ->
 
 
 def _digests(section: Section, pack: Mapping[str, Item]) -> Iterator[Fault]:
-    for name, (_, digest) in section.items.items():
+    for position, name in enumerate(section.items):
         if name not in pack:
             yield Fault("items.jsonl", 0, f"{section.benchmark}/{name} is not in the data")
-        elif item_digest(pack[name]) != f"sha256:{digest.hex()}":
+        elif item_digest(pack[name]) != section.digest(position):
             yield Fault("items.jsonl", 0, f"{section.benchmark}/{name} is not the item that the data has")
 
 

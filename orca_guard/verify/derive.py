@@ -76,7 +76,7 @@ class Deriver:
         """Count the texts that it names, each once."""
         named = {record.question, record.value}
         for step in record.passes:
-            named |= {step.prompt, step.text}
+            named |= {step.prompt, step.text, step.ids}
         if record.answer is not None:
             named |= {record.answer.text, record.answer.segment}
         self._texts.mention(named)

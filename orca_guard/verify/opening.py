@@ -14,7 +14,7 @@ from orca_guard.identity import digest_bytes, digest_of
 from orca_guard.items import metric_json
 from orca_guard.journal.bundle import FORMAT, Bundle
 from orca_guard.journal.chain import Fault
-from orca_guard.journal.signature import verify_signature
+from orca_guard.journal.signature import attestation_fault, verify_signature
 from orca_guard.verify.planned import check_known
 from orca_guard.verify.report import Check, Ledger, Status
 from orca_guard.verify.shapes import PlanShape, SealShape, shaped
@@ -131,6 +131,20 @@ def check_signature(bundle: Bundle, public: Path | None, ledger: Ledger) -> Chec
     if not good:
         ledger.add(name, Fault("seal.sig", 0, told))
     return ledger.settle(name, Status.ASSERTED if public is None else Status.PROVEN, told)
+
+
+def check_attestation(bundle: Bundle, plan: Mapping[str, Any], ledger: Ledger) -> Check:
+    """The attestation held against plan, seal and the key that signed the seal."""
+    name = "attestation"
+    try:
+        why = attestation_fault(bundle, plan, bundle.read_seal())
+    except (BadInput, KeyError, TypeError, AttributeError) as error:
+        why = f"there is no seal that it could be about: {error}"
+    except NotReady as error:
+        return Check(name=name, status=Status.SKIPPED, what=str(error))
+    if why:
+        ledger.add(name, Fault(bundle.attestation.name, 0, why))
+    return ledger.settle(name, Status.PROVEN, "it says what plan and seal say, under the key of the signature")
 
 
 # --- what the plan says of itself --------------------------------------------------------------

@@ -43,14 +43,15 @@ class Planned:
     def number(self, record: Record) -> int | None:
         """Position of a record among all planned ones; None where it is not planned."""
         section = self.schedule.sections.get(record.benchmark)
-        known = section.items.get(record.item) if section else None
-        if section is None or known is None or record.subject not in section.subjects:
+        position = section.items.find(record.item) if section else None
+        if section is None or position is None or record.subject not in section.subjects:
             return None
-        return section.record + known[0] * len(section.subjects) + [*section.subjects].index(record.subject)
+        return section.record + position * len(section.subjects) + [*section.subjects].index(record.subject)
 
     def is_marked(self, record: Record, item: Item) -> bool:
         """Whether an item's cluster and groups are those of its line in `items.jsonl`."""
-        position, _ = self.schedule.sections[record.benchmark].items[record.item]
+        position = self.schedule.sections[record.benchmark].items.find(record.item)
+        assert position is not None, "only records of the plan are asked about"
         return self.marks[record.benchmark][position] == _mark(item.cluster, item.groups)
 
 

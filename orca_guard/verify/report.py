@@ -50,11 +50,13 @@ class Report:
         plan: digest of the plan; empty where it cannot be read.
         sealed: whether there is a seal, so that the run says it is complete.
         checks: in the order in which they build on each other.
+        unanswered: whether a model was to be asked, and of nothing that was drawn it could be.
     """
 
     plan: str
     sealed: bool
     checks: tuple[Check, ...]
+    unanswered: bool = False
 
     @property
     def faulty(self) -> bool:
@@ -63,10 +65,10 @@ class Report:
 
     @property
     def exit_code(self) -> ExitCode:
-        """DONE where nothing contradicts a sealed run, FAILED for a fault, INCONCLUSIVE for a run without a seal."""
+        """FAILED for a fault, INCONCLUSIVE without a seal or with a question unanswered, DONE for all else."""
         if self.faulty:
             return ExitCode.FAILED
-        return ExitCode.DONE if self.sealed else ExitCode.INCONCLUSIVE
+        return ExitCode.DONE if self.sealed and not self.unanswered else ExitCode.INCONCLUSIVE
 
 
 @dataclass(slots=True)

@@ -100,6 +100,7 @@ class PassShape(_Shape, frozen=True, kw_only=True):
 
     prompt: Digest
     text: Digest
+    ids: Digest | None
 
 
 class AnswerShape(_Shape, frozen=True, kw_only=True):

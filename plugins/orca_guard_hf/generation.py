@@ -91,9 +91,23 @@ def _prepare(request: Generate, prompter: Prompter, limits: Limits) -> _Row | Fa
         prompt, limit = fitted(request, prompter, limits)
     except OrcaGuardError as error:
         return Failure(error)
-    stops = (*request.stop, *request.decoding.stop, *prompter.profile.stop_strings)
     sampler = sampler_for(request.decoding, seed=request.seed)
-    return _Row(request=request, prompt=prompt, limit=limit, stops=tuple(filter(None, stops)), sampler=sampler)
+    return _Row(request=request, prompt=prompt, limit=limit, stops=stops_of(request, prompter), sampler=sampler)
+
+
+def stops_of(request: Generate, prompter: Prompter) -> tuple[str, ...]:
+    """The strings that end an answer to it."""
+    return tuple(filter(None, (*request.stop, *request.decoding.stop, *prompter.profile.stop_strings)))
+
+
+def written(ids: Sequence[int], stops: Sequence[str], finish: Finish | None, prompter: Prompter) -> tuple[str, Finish]:
+    """The text of generated ids up to the first stop string, and how it ended, which a stop string overrules."""
+    text = prompter.decode(ids)
+    found = [at for at in map(text.find, stops) if at >= 0]
+    if found:
+        return text[: min(found)], "stop"
+    ending = finish or "stop"
+    return text if ending == "stop" else text.rstrip(_UNFINISHED), ending
 
 
 def _grow(
@@ -216,15 +230,13 @@ def _hold_back(text: str, stops: Sequence[str]) -> str:
 def _reply(row: _Row, prompter: Prompter, seconds: float) -> Generation | Failure:
     if row.error is not None:
         return Failure(row.error)
-    text = prompter.decode(row.ids)
-    found = [at for at in map(text.find, row.stops) if at >= 0]
-    finish: Finish = "stop" if found else row.finish or "stop"
-    text = text[: min(found)] if found else text
+    text, finish = written(row.ids, row.stops, row.finish, prompter)
     return Generation(
-        text=text if finish == "stop" else text.rstrip(_UNFINISHED),
+        text=text,
         finish=finish,
         prompt=row.prompt.text,
         prompt_tokens=len(row.prompt.ids),
         new_tokens=len(row.ids),
+        ids=tuple(row.ids),
         seconds=seconds,
     )

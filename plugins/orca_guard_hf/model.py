@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orca_guard.contracts import Reported
 from orca_guard.errors import ModelFailed, OrcaGuardError
-from orca_guard.types import Classify, Embed, Failure, Finding, Generate, Partial, Reply, Request, Score
+from orca_guard.types import Classify, Embed, Failure, Finding, Generate, Partial, Reply, Request, Retrace, Score
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.examination import examine
 from orca_guard_hf.generation import Limits, generate
 from orca_guard_hf.generation import fitted as fitted_generation
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
+from orca_guard_hf.retracing import retrace
 from orca_guard_hf.scoring import embed, score
 from orca_guard_hf.scoring import fitted as fitted_score
 
@@ -39,7 +40,7 @@ class DescribedModel:
     @property
     def requests(self) -> frozenset[type]:
         """All kinds but a guard's verdict."""
-        return frozenset({Generate, Score, Embed, Classify})
+        return frozenset({Generate, Score, Embed, Classify, Retrace})
 
     @property
     def context(self) -> int | None:
@@ -86,31 +87,31 @@ class HFModel(DescribedModel):
     classifiers: Classifiers
 
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
-        """Answer requests as they come: generations in batches, everything else at once."""
+        """Answer requests as they come: generations, new or recorded, in batches, everything else at once."""
         source = iter(requests)
         exhausted = False
         while not exhausted:
             exhausted = True
-            batch: list[Generate] = []
+            batch: list[Generate | Retrace] = []
             for request in source:
                 exhausted = False
-                if not isinstance(request, Generate):
+                if not isinstance(request, Generate | Retrace):
                     yield request, self._reply(request)
                     continue
                 batch.append(request)
                 if len(batch) == self.batch_size:
                     break
-            if batch:
-                yield from self._generate(batch)
+            yield from self._batched(generate, [request for request in batch if isinstance(request, Generate)])
+            yield from self._batched(retrace, [request for request in batch if isinstance(request, Retrace)])
 
     def examine(self) -> Iterable[Finding]:
         """Tokens, template and weights, looked over."""
         return examine(self.prompter, self.network)
 
-    def _generate(self, batch: Sequence[Generate]) -> Iterator[Reported]:
+    def _batched(self, answer: Callable[..., Iterator[Reported]], batch: Sequence[Request]) -> Iterator[Reported]:
         waiting = list(batch)
         try:
-            for request, reply in generate(batch, network=self.network, prompter=self.prompter, limits=self.limits):
+            for request, reply in answer(batch, network=self.network, prompter=self.prompter, limits=self.limits):
                 if not isinstance(reply, Partial):
                     _strike(waiting, request)
                 yield request, reply
@@ -145,6 +146,6 @@ class HFModel(DescribedModel):
         return failed
 
 
-def _strike(waiting: list[Generate], request: Generate) -> None:
+def _strike(waiting: list[Request], request: Request) -> None:
     """Take this very request off the list: equal ones may be on it."""
     del waiting[next(i for i, other in enumerate(waiting) if other is request)]

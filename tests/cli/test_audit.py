@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,11 +22,17 @@ def test_it_says_what_it_would_ask_and_asks_it(run: Run) -> None:
     planned = run("audit", *SUITE, "--dry-run")
     assert planned.code == 0, planned.err
     assert "4 records" in planned.out
+    assert re.search(r"It takes about .+ in one process, going by 4 items", planned.out)
+    unloaded = run("audit", *SUITE, "--dry-run", "--no-trial")
+    assert "4 records" in unloaded.out
+    assert "It takes" not in unloaded.out
+    assert run("audit", *SUITE, "--no-trial").code == 2
     digest = run("plan", "freeze", *SUITE, "--write", "plan.json").out.strip()
     assert digest in planned.out
-    assert json.loads(run("audit", *SUITE, "--dry-run", "--json").out)["plan"] == json.loads(
-        Path("plan.json").read_text()
-    )
+    told = json.loads(run("audit", *SUITE, "--dry-run", "--json").out)
+    assert told["plan"] == json.loads(Path("plan.json").read_text())
+    assert [tried["of"] for tried in told["trial"]["tried"]] == [2, 2]
+    assert told["trial"]["seconds"] > 0
     assert "there is no gate" in planned.err
     done = run("audit", *SUITE, "--run", "one")
     assert done.code == 3, done.err

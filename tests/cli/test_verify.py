@@ -87,3 +87,30 @@ def test_what_a_bundle_says_does_nothing_to_a_terminal(
     assert done.code == 1
     assert "[bold red]verified[/]" in done.out.replace("\n", "").replace(" ", "").replace("boldred", "bold red")
     assert not set(done.out) & set("\x1b\x07\u202e")
+
+
+def test_replay(run: Run, bundle: Path) -> None:
+    done = run("verify", bundle, "--replay", "3")
+    assert done.code == 2
+    assert "say which with --model" in done.err
+    for option, value in (("--model", "nano"), ("--nonce", "n"), ("--device-map", "cpu")):
+        done = run("verify", bundle, option, value)
+        assert done.code == 2
+        assert f"{option} goes with --replay" in done.err
+    done = run("verify", bundle, "--replay", "3", "--model", "nano")
+    assert done.code == 2
+    assert "the plan has model, model-2: say which, as in --model model=DIR" in done.err
+    done = run("verify", bundle, "--replay", "3", "--model", "model=nano")
+    assert done.code == 2
+    assert "say where 'model-2' lies" in done.err
+    done = run("verify", bundle, "--replay", "3", "--model", "model=nano", "--model", "model-2=nano")
+    assert done.code == 2
+    assert "is not what the plan says" in done.err
+
+
+def test_a_run_of_the_embedded_model_is_replayed(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "one"
+    run("audit", "--suite", "basics", "--limit", "2", "--out", folder.parent, "--run", "one", "--no-doctor")
+    done = run("verify", folder, "--replay", "300", "--model", "nano", "--nonce", "n")
+    assert done.code == 0, done.err
+    assert "4 of 4 records, drawn by nonce n: 2 answers" in " ".join(done.out.split())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from orca_guard.audit import Rank, close, run
+from orca_guard.host import Host
 from orca_guard.types import Score
 from tests.auditing import MODELS, arm, begun, host, request
 from tests.verify.forging import Forger
@@ -32,18 +33,25 @@ def _rates(asked: Score) -> list[float]:
     return list(MODELS[sayings[len(asked.context) % len(sayings)]].rates(asked))
 
 
+def by() -> Host:
+    """Where the models of these runs are found."""
+    return host(
+        {"mixed": replace(MODELS["oracle"], name="mixed", writes=_mixed, rates=_rates), "oracle": MODELS["oracle"]}
+    )
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """A sealed run by so many processes."""
-    known = {"mixed": replace(MODELS["oracle"], name="mixed", writes=_mixed, rates=_rates), "oracle": MODELS["oracle"]}
+    known = by()
     runs: dict[int, Path] = {}
 
     def make(world: int = 1) -> Path:
         if world not in runs:
             asked = request(arm("mixed"), arm("oracle"), unit=4, gates=GATES, nonce="n")
-            audit = begun(asked, tmp_path_factory.mktemp("runs"), by=host(known))
+            audit = begun(asked, tmp_path_factory.mktemp("runs"), by=known)
             for rank in range(world):
-                run(audit, host(known), place=Rank(rank, world), told=lambda _unit, _records: None)
+                run(audit, known, place=Rank(rank, world), told=lambda _unit, _records: None)
             close(audit, place=Rank(0, world))
             runs[world] = audit.bundle.root
         return runs[world]

@@ -611,7 +611,7 @@ def _(f: Forger) -> None:
     f.write()
 
 
-@forgery("an answer made up, with its text, value and score, chained and sealed again", "nothing")
+@forgery("an answer made up, with its text, value and score, chained and sealed again", "replay")
 def _(f: Forger) -> None:
     record = f.one(**WRONG)
     right = f.one(benchmark=record["benchmark"], item=record["item"], mark="pass")
@@ -620,11 +620,45 @@ def _(f: Forger) -> None:
     f.write()
 
 
-@forgery("likelihoods made up, with their score, chained and sealed again", "nothing")
+@forgery("likelihoods made up, with their score, chained and sealed again", "replay")
 def _(f: Forger) -> None:
     record = f.one(benchmark="basics-choices", mark="fail")
     right = f.one(benchmark="basics-choices", item=record["item"], mark="pass")
     record |= {key: right[key] for key in ("likelihoods", "scores", "mark")}
+    f.reseal()
+    f.write()
+
+
+@forgery("another part of an answer's text taken for the answer, with its score, chained and sealed again", "replay")
+def _(f: Forger) -> None:
+    record = f.one(**WRONG)
+    right = f.one(benchmark=record["benchmark"], item=record["item"], mark="pass")
+    record["answer"] = {**record["answer"], "segment": right["answer"]["segment"]}
+    record |= {key: right[key] for key in ("value", "outcome", "scores", "mark")}
+    f.reseal()
+    f.write()
+
+
+@forgery("what a guard said struck from a record, chained and sealed again", "replay")
+def _(f: Forger) -> None:
+    f.one(benchmark="basics-questions", mark="pass")["verdicts"].pop()
+    f.reseal()
+    f.write()
+
+
+@forgery("an answer cut off in its text and tokens, chained and sealed again", "replay")
+def _(f: Forger) -> None:
+    record = f.one(disposition="refused")
+    cut = f.text(record["passes"][0]["text"])[:-4]
+    record["passes"][0] |= {"text": f.say(cut), "ids": f.say(str(list(map(ord, cut))))}
+    record["answer"] |= {"text": f.say(cut), "segment": f.say(cut)}
+    f.reseal()
+    f.write()
+
+
+@forgery("a prompt exchanged, chained and sealed again", "replay")
+def _(f: Forger) -> None:
+    f.one(benchmark="basics-questions", mark="pass")["passes"][0]["prompt"] = f.say("user: something else")
     f.reseal()
     f.write()
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from orca_guard.verify import Report, Status, verify
+from orca_guard.configuration import ModelTable
+from orca_guard.replay import replay
+from orca_guard.verify import Check, Report, Status, verify
+from tests.verify.conftest import by
 from tests.verify.forging import FORGERIES, Forger, Forgery
 
 DOCS = Path(__file__).parents[2] / "docs" / "bundle.md"
@@ -25,17 +28,30 @@ def forge(forgery: Forgery, made: Callable[[int], Path], folder: Path) -> Path:
     return run
 
 
+def replayed(run: Path) -> Check:
+    models = {"model": ModelTable(name="known:mixed"), "model-2": ModelTable(name="known:oracle")}
+    return replay(run, by(), count=1000, nonce="n", models=models)
+
+
+def test_an_honest_run_stands_when_it_is_replayed(made: Callable[[int], Path]) -> None:
+    check = replayed(made(2))
+    assert check.status is Status.ASSERTED
+    assert "could not be followed: they ended in an error" in check.what
+
+
 @pytest.mark.parametrize("forgery", [pytest.param(f, id=f.name) for f in FORGERIES])
 def test_a_forgery_is_found(forgery: Forgery, made: Callable[[int], Path], tmp_path: Path) -> None:
     run = forge(forgery, made, tmp_path / "run")
     found = faulty(verify(run))
-    if forgery.found in {"nothing", "anchor"}:
+    if forgery.found in {"nothing", "anchor", "replay"}:
         assert not found
     else:
         assert forgery.found in found, found
     if forgery.found == "anchor":
         registered = verify(made(1)).plan
         assert faulty(verify(run, anchor=registered)) == {"anchor"}
+    if forgery.found == "replay":
+        assert replayed(run).status is Status.FAULT
 
 
 def test_the_documentation_lists_them_all() -> None:

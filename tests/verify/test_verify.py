@@ -238,6 +238,21 @@ def test_without_the_package_a_signature_is_left_out(
         verify(bundle, public=public)
 
 
+def test_an_attestation_says_what_the_seal_says(forger: Forger, bundle: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "auditor")
+    other, _ = keys(tmp_path, "other")
+    signature.attest(Bundle(bundle), private)
+    assert named(verify(bundle), Status.FAULT) == {"attestation"}, "the seal is not signed"
+    signature.sign(Bundle(bundle), private)
+    assert by_name(verify(bundle, public=public))["attestation"].status is Status.PROVEN
+    signature.attest(Bundle(bundle), other)
+    assert named(verify(bundle, public=public), Status.FAULT) == {"attestation"}
+    signature.attest(Bundle(bundle), private)
+    forger.seal["verdict"] = "pass"
+    forger.write()
+    assert named(verify(bundle), Status.FAULT) >= {"attestation", "signature", "verdict"}
+
+
 # --- the data ----------------------------------------------------------------------------------
 
 
