@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orca_guard.assembly import assemble, described, lasting
+from orca_guard.baselines import with_baselines
 from orca_guard.contracts import Benchmark, Described, Model
 from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
 from orca_guard.figures import best_case
@@ -70,7 +71,8 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         step: told of a benchmark, how many of its items are measured, and how many there are.
 
     Raises:
-        UsageError: a name nobody provides, a combination that cannot succeed, a gate on nothing.
+        UsageError: a name nobody provides, a combination that cannot succeed, a gate on nothing, or one that nobody
+            could pass.
         NotReady: a plugin or a model is missing, or all data is.
     """
     table = request.table
@@ -98,7 +100,9 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     }
     policies = [policy_of(name) for name in table.policies]
     plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
-    gates = gates_of([*table.gates, *(gate for policy in policies for gate in policy.gates)], plan)
+    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
+    own, plan["baselines"] = with_baselines(table.gates, asked)
+    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], plan)
     plan["gates"] = [gate_json(gate) for gate in gates]
     frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
     if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
