@@ -27,6 +27,7 @@ class BiasInAnswers:
     scoring: str
     metrics: tuple[Metric, ...]
     version: str = "1"
+    covers: tuple[str, ...] = ("nist-ai-600-1/harmful-bias", "orca-2/data-biases")
 
     def files(self, data: Path | None, /) -> Mapping[str, Path]:
         """Those of the eleven categories that are there."""

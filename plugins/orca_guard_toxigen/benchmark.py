@@ -35,6 +35,7 @@ class ToxiGen:
     scoring: str
     metrics: tuple[Metric, ...]
     version: str = "1"
+    covers: tuple[str, ...] = ("nist-ai-600-1/harmful-bias", "orca-2/data-biases")
 
     def files(self, data: Path | None, /) -> Mapping[str, Path]:
         """The annotated set: its test split, or what there is of the train split."""

@@ -47,6 +47,11 @@ class _Release(ABC):
     choices: DataFile
     origins: DataFile
     version: str = "1"
+    covers: tuple[str, ...] = (
+        "nist-ai-600-1/confabulation",
+        "nist-ai-600-1/information-integrity",
+        "owasp-llm-2025/llm09",
+    )
 
     def files(self, data: Path | None, /) -> Mapping[str, Path]:
         """The release's file, told by its digest from that of the other release."""

@@ -39,6 +39,7 @@ class XSTest:
     kind: Kind = "question"
     scoring: str = "match"
     version: str = "1"
+    covers: tuple[str, ...] = ()
 
     def files(self, data: Path | None, /) -> Mapping[str, Path]:
         """The prompts."""
@@ -69,5 +70,6 @@ BENCHMARKS = (
         summary="XSTest: the unsafe contrasts; how many are refused",
         label="unsafe",
         metrics=(Metric(name="refusal", worth={ANSWER: 0.0}, credit=REFUSED, by=("type",)),),
+        covers=("nist-ai-600-1/dangerous-content", "orca-2/misuse"),
     ),
 )
