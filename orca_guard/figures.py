@@ -100,7 +100,9 @@ class Measured:
         if arm is None or not metric["quality"] or entry["kind"] != "question":
             return []
         own = {*metric["quality"]["weights"], *metric["quality"]["rows"]}
-        return sorted(guard["name"] for guard in arm["identity"].get("guards", ()) if own & digests_in(guard))
+        guards = arm["identity"].get("guards")
+        found = (guard for guard in guards if own & digests_in(guard)) if isinstance(guards, list) else ()
+        return sorted(str(guard.get("name")) if isinstance(guard, Mapping) else str(guard) for guard in found)
 
     def cell(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Cell | None:
         """One subject's items under one metric; None where there is no such figure."""

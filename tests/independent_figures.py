@@ -168,7 +168,7 @@ def figures(run: Run) -> Iterator[Json]:
                 rows, counts = rows_of(run, entry["name"], subject["name"], metric, group)
                 value, low, high = estimate(metric, rows, 0.025)
                 scored = [cluster for y, cluster, _ in rows if y not in {None, "outside"}]
-                told = {"group": group, "value": value, "low": low, "high": high, "counts": counts}
+                told: Json = {"group": group, "value": value, "low": low, "high": high, "counts": counts}
                 told["circular"] = shared(metric["quality"], subject)
                 apart = {"unscored": sum(r[0] is None for r in rows), "outside": sum(r[0] == "outside" for r in rows)}
                 yield which | told | apart | {"n": len(scored), "clusters": clusters(scored)}

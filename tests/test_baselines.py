@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from orca_guard.errors import OrcaGuardError
 from orca_guard.freezing import freeze
 from orca_guard.journal.bundle import Bundle
 from orca_guard.plan import BenchmarkTable, read
-from orca_guard.verify import verify
+from orca_guard.verify import Status, verify
 from tests import independent_figures, independent_verifier
 from tests.auditing import MODELS, arm, audited, host, request
+from tests.verify.forging import Forger
 
 TABLES = (BenchmarkTable(name="basics-questions"),)
 TUNED = replace(
@@ -87,3 +89,25 @@ def test_a_run_is_found_from_the_audit_files_folder(tmp_path: Path) -> None:
         'margin = 0.1\nbaseline = "default"\nbaseline_run = "runs/base"\n'
     )
     assert read(file).table.gates[0]["baseline_run"] == str(tmp_path / "runs/base")
+
+
+@pytest.mark.parametrize("strange", [[{}], [{"run": 3}], 7])
+def test_baselines_that_are_none_are_a_fault_and_no_crash(base: Path, tmp_path: Path, strange: Any) -> None:
+    forger = Forger(Path(shutil.copytree(base, tmp_path / "run")))
+    forger.plan["baselines"] = strange
+    forger.rechain()
+    forger.write()
+    faults = [check.name for check in verify(forger.folder).checks if check.status is Status.FAULT]
+    assert "plan" in faults
+
+
+def test_scores_of_a_baseline_that_were_changed_are_found(base: Path, tmp_path: Path) -> None:
+    asked = request(arm("tuned"), benchmarks=TABLES, gates=(gate(base, margin=0.1),))
+    audit, _ = audited(asked, tmp_path, by=host(BY))
+    forger = Forger(audit.bundle.root)
+    forger.plan["baselines"][0]["scores"] = [0] * 50
+    forger.rechain()
+    forger.seal |= {"plan": forger.digest}
+    forger.write()
+    faults = {check.name for check in verify(audit.bundle.root).checks if check.status is Status.FAULT}
+    assert {"gates", "verdict"} & faults

@@ -14,6 +14,7 @@ from orca_guard.errors import BadInput, ExitCode, UnknownName
 from orca_guard.reports import FORMS
 
 if TYPE_CHECKING:
+    from orca_guard.verify import Report
     from orca_guard.host import Host
     from orca_guard.reports.summary import Check, Summary
 
@@ -76,22 +77,27 @@ def form_of(name: str, host: Host) -> Any:
 
 def checks_of(folder: Path) -> list[Check]:
     """What `verify` finds, as reports take it. Raises `BadInput`."""
-    from orca_guard.cli.show import working  # noqa: PLC0415  # as above
-    from orca_guard.reports.summary import Check  # noqa: PLC0415
-    from orca_guard.verify import verify  # noqa: PLC0415
+    from orca_guard import pages  # noqa: PLC0415  # as above
 
-    with working(f"verifying {folder}"):
-        return [Check(name=c.name, status=c.status.value, what=c.what) for c in verify(folder).checks]
+    return pages.told(_verified(folder))
 
 
 def summary_of(folder: Path, *, check: bool = True) -> Summary:
     """What the run has to say, verified first. Raises `BadInput`."""
-    from orca_guard.cli.show import working  # noqa: PLC0415  # as above
-    from orca_guard.reports.summarise import summarise  # noqa: PLC0415
+    from orca_guard import pages  # noqa: PLC0415  # as above
+    from orca_guard.cli.show import working  # noqa: PLC0415
 
-    checks = checks_of(folder) if check else []
+    found = _verified(folder) if check else None
     with working(f"reading {folder}"):
-        return summarise(folder, checks=checks, faulty=any(one.status == "fault" for one in checks))
+        return pages.summary_of(folder, found)
+
+
+def _verified(folder: Path) -> Report:
+    from orca_guard.cli.show import working  # noqa: PLC0415  # as above
+    from orca_guard.verify import verify  # noqa: PLC0415
+
+    with working(f"verifying {folder}"):
+        return verify(folder)
 
 
 def deliver(text: str, out: Path) -> None:
