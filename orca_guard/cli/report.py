@@ -14,9 +14,9 @@ from orca_guard.errors import BadInput, ExitCode, UnknownName
 from orca_guard.reports import FORMS
 
 if TYPE_CHECKING:
-    from orca_guard.verify import Report
     from orca_guard.host import Host
     from orca_guard.reports.summary import Check, Summary
+    from orca_guard.verify import Report
 
 HELP = f"{', '.join(FORMS)}, or one of a plugin."
 
