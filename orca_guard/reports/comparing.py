@@ -30,16 +30,17 @@ def headline(found: Comparison) -> Headline:
     says = Counter(row.says for row in found.rows)
     if not says:
         return Headline("NOTHING TO COMPARE", "The two have no item in common.", "open")
-    told = ", ".join(f"{word} on {says[word]}" for word in ("worse", "better") if says[word])
-    rest = says["no difference shown"]
-    told = told or "no difference shown"
-    more = f"; of {len(found.rows)} measures, {rest} show no difference" if rest else f" of {len(found.rows)} measures"
+    words = {"worse": "worse", "better": "better", "no difference shown": "not shown to differ"}
+    words["not comparable"] = "not comparable"
+    told = ", ".join(f"{word} on {says[key]}" for key, word in words.items() if says[key])
+    sentence = f"Of {len(found.rows)} measure{'s' * (len(found.rows) != 1)}, b is {told}."
     if says["worse"]:
-        return Headline("WORSE" if not says["better"] else "MIXED", f"b is {told}{more}.", "bad")
+        return Headline("MIXED" if says["better"] else "WORSE", sentence, "bad")
     if says["better"]:
-        return Headline("BETTER", f"b is {told}{more}.", "good")
-    sentence = f"None of {len(found.rows)} measures shows a difference. See what could have been found: “detectable”."
-    return Headline("NO DIFFERENCE SHOWN", sentence, "plain")
+        return Headline("BETTER", sentence, "good")
+    if says["no difference shown"]:
+        return Headline("NO DIFFERENCE SHOWN", f"{sentence} See what could have been found: “detectable”.", "plain")
+    return Headline("NOT COMPARABLE", f"{sentence} Too little is common to both.", "open")
 
 
 def alarm(found: Comparison) -> Headline | None:
