@@ -70,6 +70,7 @@ def audit_options(command: Any) -> Any:
 @click.option("--run", "name", metavar="NAME", help="Of this run's folder; date and time if not given.")
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--sign", type=PATH, metavar="KEYFILE", help="Sign the seal with this Ed25519 key.")
+@click.option("--cache", type=PATH, metavar="DIR", help="Ask only what is not kept here; what is, is marked.")
 @click.option("--no-doctor", is_flag=True, help="Do not look plugins, model and benchmarks over beforehand.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and how long it takes, and stop.")
 @click.option("--no-trial", is_flag=True, help="With --dry-run: load nothing, and say no time.")
@@ -96,7 +97,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
             trial = None if own["no_trial"] else _rehearsed(request, frozen, host)
             return show_plan(frozen, trial, as_json=own["as_json"])
         begun = _begun(request, frozen, place, out=own["out"], name=own["name"])
-    seal = _run(begun, host, place, doctor=not own["no_doctor"])
+    seal = _run(begun, host, place, doctor=not own["no_doctor"], cache=own["cache"])
     if seal is None:
         return ExitCode.DONE
     if own["sign"]:
@@ -105,7 +106,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     return show_seal(begun.bundle.root, seal, as_json=own["as_json"])
 
 
-_OWN = ("out", "name", "resume", "sign", "no_doctor", "dry_run", "no_trial", "as_json")
+_OWN = ("out", "name", "resume", "sign", "cache", "no_doctor", "dry_run", "no_trial", "as_json")
 
 
 def requested(options: dict[str, Any], host: Host) -> Request:
@@ -198,14 +199,16 @@ def _resumed(folder: Path, options: dict[str, Any], host: Host) -> Audit:
         return resume(folder, host, step=step)
 
 
-def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool) -> dict[str, Any] | None:
+def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: Path | None) -> dict[str, Any] | None:
     from orca_guard.audit import close, run  # noqa: PLC0415  # as above
+    from orca_guard.cache import AnswerCache  # noqa: PLC0415
     from orca_guard.cli.auditing import running  # noqa: PLC0415
     from orca_guard.cli.show import note  # noqa: PLC0415
 
+    more: dict[str, Any] = {"examined": partial(_examined, begun, host) if doctor else _nothing}
     try:
         with running(begun.frozen.plan) as told:
-            run(begun, host, place=place, told=told, examined=partial(_examined, begun, host) if doctor else _nothing)
+            run(begun, host, place=place, told=told, cache=AnswerCache(cache) if cache else None, **more)
         return close(begun, place=place)
     except KeyboardInterrupt:
         note(f"what is recorded is safe; go on with: orca-guard audit --resume {begun.bundle.root}", style="yellow")
