@@ -114,8 +114,14 @@ def read(path: Path) -> Request:
     table = checked(configuration.decode(text, AuditTable, _TABLES, source=str(path)), source=str(path))
     arms = table.arms or (ArmTable(name="default"),)
     policies = tuple(str(path.parent / name) if name.endswith(".toml") else name for name in table.policies)
-    table = msgspec.structs.replace(table, policies=policies)
+    gates = tuple(_beside(gate, path.parent) for gate in table.gates)
+    table = msgspec.structs.replace(table, policies=policies, gates=gates)
     return Request(table=table, arms=tuple(_arm(arm, path.parent) for arm in arms))
+
+
+def _beside(gate: dict[str, Any], folder: Path) -> dict[str, Any]:
+    run = gate.get("baseline_run")
+    return {**gate, "baseline_run": str(folder / run)} if isinstance(run, str) and run else gate
 
 
 def of_flags(pipeline: PipelineTable, *, suites: Sequence[str], limit: int | None, **settings: Any) -> Request:

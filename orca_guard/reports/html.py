@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from html import unescape
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from orca_guard.identity import digest_package
 from orca_guard.reports import words
 from orca_guard.reports.hostile import shown
 from orca_guard.reports.summary import Gate, Summary
@@ -30,7 +34,8 @@ class Html:
 
     def render(self, _run: Path, report: Summary, /) -> str:
         """The page."""
-        return page("report", report=report, headline=words.headline(report), alarm=words.alarm(report))
+        told: Any = {"headline": words.headline(report), "alarm": words.alarm(report)}
+        return page("report", report=report, run_name=report.run.folder, **told)
 
 
 def page(name: str, *, script: str = "script.js", **values: Any) -> str:
@@ -42,7 +47,21 @@ def page(name: str, *, script: str = "script.js", **values: Any) -> str:
     allowed = f"style-src {_digest(style)}; script-src {_digest(code)}"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
     template = _environment().get_template(f"{name}.html.j2")
-    return template.render(style=Markup(style), script=Markup(code), policy=policy, **values)  # noqa: S704  # our own
+    own = {"style": Markup(style), "script": Markup(code), "policy": policy, "maker": maker()}  # noqa: S704  # our own
+    return template.render(own, **values)
+
+
+@cache
+def maker() -> str:
+    """Which orca-guard makes pages here: another one may make them otherwise."""
+    return f"orca-guard {version('orca-guard')} {digest_package(FOLDER.parents[1])[-12:]}"
+
+
+def made_by(page: str) -> tuple[str, str]:
+    """Which orca-guard a page says it was made by, and of which run's folder; empty where it says neither."""
+    found = [re.search(rf'<meta name="{name}" content="([^"<>]*)">', page) for name in ("generator", "orca-guard-run")]
+    said = [unescape(match[1]) if match else "" for match in found]
+    return said[0], said[1]
 
 
 def _read(name: str) -> str:
