@@ -30,6 +30,8 @@ from orca_guard.reports import document
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
+MOVING = re.compile("loading the model|[\u2801-\u28ff]")
+"""Lines that only move: bars and wheels."""
 HEADER = "<!-- Written by docs/build.py from the code. -->\n\n"
 
 
@@ -198,9 +200,8 @@ def report_picture() -> str:
 
     console = Console(record=True, width=80, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     with tempfile.TemporaryDirectory() as folder:
-        run = f"{folder}/first"
         _terminal(["audit", "--policy", "basics", "--out", folder, "--run", "first"])
-        told = _terminal(["report", run], columns=80).partition("What became of the items")[0]
+        told = _terminal(["report", f"{folder}/first"], columns=80).partition("What became of the items")[0]
     console.print(Text("$ orca-guard report runs/first", style="bold cyan"))
     console.print(Text.from_ansi(told.rstrip()))
     return console.export_svg(title="orca-guard")
@@ -213,7 +214,7 @@ def _terminal(arguments: list[str], *, columns: int = 100) -> str:
     done = subprocess.run(  # noqa: S603  # our own command line
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    return "\n".join(line for line in done.stdout.splitlines() if "loading the model" not in line)
+    return "\n".join(line for line in done.stdout.splitlines() if not MOVING.search(line))
 
 
 def main() -> int:

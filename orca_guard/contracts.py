@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from orca_guard.items import Item, Kind, Metric
+from orca_guard.items import Item, Kind, Metric, Rejected
 from orca_guard.types import (
     Action,
     Attempt,
@@ -333,13 +333,45 @@ class Benchmark(Protocol):
         """
         ...
 
-    def items(self, files: Mapping[str, Path], /) -> Iterable[Item]:
-        """All items, in a fixed order.
+    def items(self, files: Mapping[str, Path], /) -> Iterable[Item | Rejected]:
+        """All items, in a fixed order, and among them every row that none could be made of, with the reason.
 
         Raises:
             BadInput: a file is not what it should be.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteArm:
+    """A pipeline that a suite measures where the caller names none: the caller's own, but for what is said here.
+
+    Attributes:
+        name: in records and reports.
+        strategy: the only one.
+        system: replaces every strategy's system message; None leaves it.
+    """
+
+    name: str
+    strategy: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Benchmarks that are asked for by one name, each with the most items that are asked of it.
+
+    Attributes:
+        name: what `--suite` takes.
+        summary: one line for listings.
+        benchmarks: name → most items, None for all. One that no plugin provides is reported as not run.
+        arms: under which pipelines, where the caller does not say.
+    """
+
+    name: str
+    summary: str
+    benchmarks: Mapping[str, int | None]
+    arms: tuple[SuiteArm, ...] = ()
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from orca_guard.figures import best_case
 from orca_guard.gates import gate_json, gates_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import OUTSIDE, Item, Kind, Metric, item_digest, metric_json
+from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
@@ -231,8 +231,16 @@ def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str
         except DataAbsent as error:
             absent.append({"benchmark": name, "reason": str(error)})
     if not found:
-        raise DataAbsent("nothing to run: " + "; ".join(f"{a['benchmark']}: {a['reason']}" for a in absent))
+        raise DataAbsent(f"nothing to run: {_together(absent)}")
     return list(found.values()), absent
+
+
+def _together(absent: Iterable[Mapping[str, str]]) -> str:
+    """Each reason once, after the benchmarks that it holds for."""
+    names: dict[str, list[str]] = {}
+    for row in absent:
+        names.setdefault(row["reason"], []).append(row["benchmark"])
+    return "; ".join(f"{', '.join(of_reason)}: {reason}" for reason, of_reason in names.items())
 
 
 def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[BenchmarkTable, Provided[Benchmark]]]:
@@ -242,7 +250,7 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
         known = table.name in (*registry.names(), *registry.withdrawn)
         if not known and not of_plugin:
             suites = {provided.plugin.name for _, provided in registry}
-            raise UnknownName("suite", table.name, {*registry.names(), *suites})
+            raise UnknownName("suite", table.name, {*registry.names(), *suites, *host.suites.names()})
         for name in (table.name,) if known else of_plugin:
             yield table, registry.find(name)
 
@@ -250,7 +258,8 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
 def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
     benchmark = found.benchmark
     _check_possible(benchmark, [*subjects.models.values()])
-    items = chosen(_sound(benchmark, found.files), nonce=table.nonce, seed=table.seed, limit=found.limit)
+    sound, rejected = _sound(benchmark, found.files)
+    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
     step(benchmark.name, 0, len(items))
     reasons: dict[str, str] = {}
     for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
@@ -260,7 +269,7 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
     if not kept:
         raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
-    return Planned(entry=_entry(found, len(kept), left_out), metrics=tuple(benchmark.metrics), items=kept)
+    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=tuple(benchmark.metrics), items=kept)
 
 
 def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
@@ -268,7 +277,7 @@ def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -
     return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
 
 
-def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict[str, Any]:
+def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]) -> dict[str, Any]:
     benchmark = found.benchmark
     return {
         "name": benchmark.name,
@@ -281,6 +290,7 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict
         "items": items,
         "not_covered": not_covered,
         **_declared(benchmark),
+        "rejected": dict(rejected),
     }
 
 
@@ -336,10 +346,13 @@ def _unsound(metric: Metric, kind: Kind) -> Iterator[str]:
         yield "gives something else than a number from 0 to 1"
 
 
-def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
-    """Its items, each of the right kind, with an id of its own and in a class where that matters."""
+def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[Item], dict[str, int]]:
+    """Its items, each of the right kind, with an id of its own and in a class where that matters.
+
+    With them, by reason, the rows that it rejects.
+    """
     try:
-        items = list(benchmark.items(files))
+        items, rejected = gathered(benchmark.items(files))
     except (OrcaGuardError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -354,4 +367,4 @@ def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
     for metric in benchmark.metrics:
         if metric.over and (alone := next((i for i in items if not i.groups.get(metric.over)), None)):
             raise PluginFailed(f"benchmark {benchmark.name!r} has an item {alone.id!r} without a {metric.over!r}")
-    return items
+    return items, rejected

@@ -212,8 +212,10 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     _look_up("metric", gate.metric, metrics)
     if gate.margin is None and gate.threshold < 0 and metrics[gate.metric]["scale"] != "signed":
         raise BadInput(f"{gate.metric} lies between 0 and 1, and the threshold is {gate.threshold:g}")
-    if gate.margin is not None and metrics[gate.metric]["aggregate"] == "gap":
-        raise BadInput(f"{gate.metric} is a gap, which has no difference item by item; give at_most")
+    if gate.margin is not None and (aggregate := metrics[gate.metric]["aggregate"]) in {"gap", "agreement"}:
+        raise BadInput(
+            f"{gate.metric} is a {aggregate}, which has no difference item by item; give at_most or at_least"
+        )
     for name in filter(None, (gate.subject, "" if gate.baseline_run else gate.baseline)):
         what = "arm" if benchmark["kind"] == "question" else "model"
         _look_up(what, name, subjects_of(plan, benchmark))

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
         Scorer,
         SelectorFactory,
         Strategy,
+        Suite,
     )
+    from orca_guard.data.sets import DataSet
     from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 GROUP = "orca_guard"
@@ -71,6 +73,16 @@ def guards() -> Iterable[GuardFactory]:  # type: ignore[empty-body]
 @hookspec
 def benchmarks() -> Iterable[Benchmark]:  # type: ignore[empty-body]
     """What an audit measures."""
+
+
+@hookspec
+def datasets() -> Iterable[DataSet]:  # type: ignore[empty-body]
+    """Published data that benchmarks read, so that `orca-guard data` knows it."""
+
+
+@hookspec
+def suites() -> Iterable[Suite]:  # type: ignore[empty-body]
+    """Benchmarks that are asked for by one name."""
 
 
 @hookspec

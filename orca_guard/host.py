@@ -27,13 +27,26 @@ from orca_guard.contracts import (
     Scorer,
     SelectorFactory,
     Strategy,
+    Suite,
 )
+from orca_guard.data.sets import DataSet
 from orca_guard.errors import BadInput, NameWithdrawn, PluginFailed, UnknownName, suggest
 from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 OWN_DISTRIBUTION = "orca-guard"
-PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "benchmarks", "reports", "commands")
+PROVIDERS = (
+    "models",
+    "strategies",
+    "selectors",
+    "scorers",
+    "guards",
+    "benchmarks",
+    "datasets",
+    "suites",
+    "reports",
+    "commands",
+)
 OBSERVERS = ("run_started", "item_recorded", "run_finished")
 Status: TypeAlias = Literal["loaded", "blocked", "failed"]
 Event: TypeAlias = RunStarted | ItemRecorded | RunFinished
@@ -262,6 +275,16 @@ class Host:
         return Registry("benchmark", self._collect("benchmarks", (Benchmark,)), self.plugins)
 
     @cached_property
+    def datasets(self) -> Registry[DataSet]:
+        """Published data that benchmarks read."""
+        return Registry("data set", self._collect("datasets", (DataSet,)), self.plugins)
+
+    @cached_property
+    def suites(self) -> Registry[Suite]:
+        """Benchmarks that are asked for by one name."""
+        return Registry("suite", self._collect("suites", (Suite,)), self.plugins)
+
+    @cached_property
     def reports(self) -> Registry[ReportForm]:
         """Forms in which a run can be shown, beside our own."""
         return Registry("report form", self._collect("reports", (ReportForm,)), self.plugins)
@@ -281,6 +304,8 @@ class Host:
             "selectors": self.selectors,
             "guards": self.guards,
             "benchmarks": self.benchmarks,
+            "datasets": self.datasets,
+            "suites": self.suites,
             "reports": self.reports,
             "commands": self.commands,
         }

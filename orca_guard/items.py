@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
@@ -80,6 +81,14 @@ class Item:
         return "question" if self.question is not None else "score"
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row of data that no item can be made of: its number in its file, and why, in words that others may share."""
+
+    row: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """What is known of a scorer that says whether an answer is what a metric looks for: score 1.
@@ -150,6 +159,27 @@ REFUSED = Metric(
 )
 """Share of harmless items that were not answered, whoever refused: model, guard or strategy. A text in which no answer
 was found is wrong, and no refusal; what is empty or an error tells nothing."""
+
+
+def gathered(rows: Iterable[Item | Rejected]) -> tuple[list[Item], dict[str, int]]:
+    """A benchmark's items, and of the rows that none could be made of, how many for which reason."""
+    items, reasons = [], Counter[str]()
+    for row in rows:
+        if isinstance(row, Rejected):
+            reasons[row.reason] += 1
+        else:
+            items.append(row)
+    return items, dict(sorted(reasons.items()))
+
+
+def id_of(*parts: str) -> str:
+    """An id that follows from what an item is made of, wherever its row stands: 16 hex digits."""
+    return digest_of(list(parts)).removeprefix("sha256:")[:16]
+
+
+def shuffled(options: Iterable[str], *, seed: str) -> tuple[str, ...]:
+    """Options in an order that depends on them and the seed (an item's id), and not on the order they came in."""
+    return tuple(sorted(options, key=lambda option: digest_of([seed, option])))
 
 
 def item_json(item: Item) -> str:

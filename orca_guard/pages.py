@@ -17,11 +17,14 @@ PAGE = "report.html"
 NAME = "page"
 
 
+def told(report: Report) -> list[summary.Check]:
+    """What verifying came to, as reports take it."""
+    return [summary.Check(name=one.name, status=one.status.value, what=one.what) for one in report.checks]
+
+
 def summary_of(folder: Path, report: Report | None) -> summary.Summary:
     """What a run has to say, with what verifying it came to, if somebody did. Raises `BadInput`."""
-    found = report.checks if report else ()
-    checks = [summary.Check(name=one.name, status=one.status.value, what=one.what) for one in found]
-    return summarise(folder, checks=checks, faulty=bool(report and report.faulty))
+    return summarise(folder, checks=told(report) if report else (), faulty=bool(report and report.faulty))
 
 
 def check_page(folder: Path) -> Check | None:

@@ -72,6 +72,7 @@ class Pipeline:
         warnings: that every answer carries.
         forms: recogniser of the forms this model writes, where there is one.
         tell: called with every event of a run.
+        before: what is asked instead of the model: a cache over it; None asks the model.
     """
 
     model: Model
@@ -88,6 +89,7 @@ class Pipeline:
     warnings: tuple[str, ...] = ()
     forms: Forms | None = None
     tell: Callable[[RunStarted | ItemRecorded | RunFinished], list[str]] = lambda _event: []
+    before: Target | None = None
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -170,7 +172,7 @@ class Pipeline:
     def targets(self) -> dict[str, Target]:
         """Where the requests of `solve` go."""
         judged = {p.target: TextGuardTarget(p, p.guard) for p in self.guards if isinstance(p.guard, TextGuard)}
-        return {self.target: self.model, **judged}
+        return {self.target: self.before or self.model, **judged}
 
     def system_of(self, strategy: Strategy, *, given: str | None = None) -> str:
         """The system message that a strategy's passes get.

@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import NormalDist
+from itertools import combinations
+from statistics import NormalDist, fmean
 from typing import TypeAlias
 
 CONFIDENCE = 0.95
@@ -150,10 +151,30 @@ def gap(sample: Sample, /) -> Estimate:
     return replace(whole, value=value, interval=interval)
 
 
-AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap}
+def agreement(sample: Sample, /) -> Estimate:
+    """How often the items of a class come to the same: the two orders of one pair of options, for example.
+
+    Of two items with scores a and b it is ab + (1 - a)(1 - b), the chance that both come out right or both wrong where
+    ties are drawn; of more, the mean over all two of them. A class of one item here tells nothing, and is no case.
+    """
+    classes: dict[str, list[tuple[float | None, str]]] = {}
+    for score, cluster, name in zip(sample.scores, sample.clusters, sample.classes, strict=True):
+        classes.setdefault(name, []).append((score, cluster))
+    several = [rows for rows in classes.values() if len(rows) > 1]
+    return _mean([(_agreeing([score for score, _ in rows]), rows[0][1], "") for rows in several])
+
+
+def _agreeing(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return None
+    return fmean(a * b + (1 - a) * (1 - b) for a, b in combinations(known, 2))
+
+
+AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap, "agreement": agreement}
 """What a metric may name as its aggregate."""
 
-CLASSED = frozenset({"balanced", "gap"})
+CLASSED = frozenset({"balanced", "gap", "agreement"})
 """Those that need classes."""
 
 

@@ -1,6 +1,7 @@
 """Figures, gates and verdict of a bundle computed again, from docs/bundle.md with the standard library alone.
 
-It takes records as they are (`independent_verifier.py` does not), and rates corrected for what a scorer misses, too.
+It takes records as they are (`independent_verifier.py` does not), and rates corrected for what a scorer misses, and
+agreement, too.
 """
 
 from __future__ import annotations
@@ -171,7 +172,8 @@ def figures(run: Run) -> Iterator[Json]:
                 told: Json = {"group": group, "value": value, "low": low, "high": high, "counts": counts}
                 told["circular"] = shared(metric["quality"], subject)
                 apart = {"unscored": sum(r[0] is None for r in rows), "outside": sum(r[0] == "outside" for r in rows)}
-                yield which | told | apart | {"n": len(scored), "clusters": clusters(scored)}
+                told |= apart | {"n": len(scored), "clusters": clusters(scored)}
+                yield which | (told if metric["aggregate"] != "agreement" else {"group": group, "counts": counts})
 
 
 def shared(quality: Json | None, subject: Json) -> list[str]:
@@ -197,17 +199,15 @@ def check_gates(run: Run) -> None:
     for gate in plan["gates"]:
         entry = ran.get(gate["benchmark"])
         own = "" if gate["baseline_run"] else gate["baseline"]
+        mine = [m for m in entry["metrics"] if m["name"] == gate["metric"]] if entry else []
         names = [s["name"] for s in subjects(plan, entry) if s["name"] != own] if entry else [""]
         for subject in [gate["subject"]] if gate["subject"] else names or [""]:
-            if entry and any(m["quality"] for m in entry["metrics"] if m["name"] == gate["metric"]):
-                rulings.append(rows.pop(0)["ruling"])  # it rests on a corrected rate, which is not recomputed here
+            if any(m["quality"] or m["aggregate"] == "agreement" for m in mine):
+                rulings.append(rows.pop(0)["ruling"])  # it rests on what is not recomputed here
                 continue
-            f, sign, n = looked(run, gate, entry, subject), 1 if gate["at_most"] is None else -1, 0
-            limit = gate["at_least"] if sign > 0 else gate["at_most"]
-            limit = limit if gate["margin"] is None else -gate["margin"]
-            told: Json = dict.fromkeys(("value", "low", "high"))
-            if f:
-                told, n = dict(zip(told, f, strict=False)), f[3]
+            f, sign = looked(run, gate, entry, subject) or (None, None, None, 0), 1 if gate["at_most"] is None else -1
+            limit = gate["at_least" if sign > 0 else "at_most"] if gate["margin"] is None else -gate["margin"]
+            told, n = dict(zip(("value", "low", "high"), f, strict=False)), f[3]
             good = told["value"] is not None and n >= 10
             holds = good and sign * told["low" if sign > 0 else "high"] >= sign * limit
             missed = good and sign * told["high" if sign > 0 else "low"] < sign * limit
@@ -242,7 +242,7 @@ def verify(folder: Path) -> None:
             row = records.setdefault((b["benchmark"], item, b["run"] + b["subject"]), {"scores": {}, "disposition": ""})
             row["scores"][b["metric"]] = y
     pairs = zip(figures(run := Run(plan, seal, items, records)), seal["figures"], strict=True)
-    assert all(same(a | {"corrected": b["corrected"]}, b) for a, b in pairs), "a figure is another"
+    assert all(same(b | a, b) for a, b in pairs), "a figure is another"
     check_gates(run)
 
 

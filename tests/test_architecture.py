@@ -75,6 +75,7 @@ KNOW = {
     "scoring": {"errors", "items", "reading", "types"},
     "paired": {"stats"},
     "correction": {"stats"},
+    "data": {"errors", "identity", "items", "journal"},
     "gates": {"errors", "stats"},
     "tables": {"correction", "errors", "gates", "items", "paired", "stats"},
     "figures": {"errors", "gates", "identity", "paired", "stats", "tables"},

@@ -38,9 +38,10 @@ def test_known_models_get_the_scores_that_theory_says(tmp_path: Path) -> None:
     found = figures(seal)
     of_model = {entry["model"]: entry["name"] for entry in audit.frozen.plan["arms"]}
     for model, name in of_model.items():
-        figure, wanted = found["basics-choices", model, ""], expected(name, REQUESTS)
-        assert figure["n"] + figure["unscored"] in {len(REQUESTS), len(REQUESTS) * (1 + (wanted is None))}
-        assert figure["value"] is wanted is None or math.isclose(figure["value"], wanted or 0.0, abs_tol=1e-12)
+        figure = found["basics-choices", model, ""]
+        wanted = [score for score in expected(MODELS[name], REQUESTS) if isinstance(score, float)]
+        assert (figure["n"], figure["unscored"]) == (len(wanted), len(REQUESTS) - len(wanted))
+        assert figure["value"] == (pytest.approx(math.fsum(wanted) / len(wanted)) if wanted else None)
     assert found["basics-questions", "oracle", ""]["value"] == 1.0
     for name, disposition in (("empty", Disposition.EMPTY), ("refuser", Disposition.REFUSED)):
         figure = found["basics-questions", name, ""]

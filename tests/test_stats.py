@@ -19,6 +19,7 @@ from orca_guard.stats import (
     Aggregator,
     Estimate,
     Sample,
+    agreement,
     balanced,
     clopper_pearson,
     gap,
@@ -289,3 +290,30 @@ def test_a_gap_holds_whichever_classes_are_best_and_worst() -> None:
     found = [gap(sample([(float(chance.random() < 0.7), "", "xyz"[n % 3]) for n in range(120)])) for _ in range(300)]
     assert sum(x.low == 0 for x in found) >= 0.95 * 300
     assert sum(x.value or 0.0 for x in found) / 300 > 0.08
+
+
+# --- agreement -----------------------------------------------------------------------------------
+
+
+def test_two_orders_agree_where_both_come_out_the_same() -> None:
+    rows = [(1.0, "", "a"), (1.0, "", "a"), (0.0, "", "b"), (0.0, "", "b"), (1.0, "", "c"), (0.0, "", "c")]
+    found = agreement(sample([*rows, (0.5, "", "d"), (0.5, "", "d")]))
+    assert found.value == pytest.approx((1 + 1 + 0 + 0.5) / 4)
+    assert found.n == 4
+
+
+def test_an_item_without_its_pair_is_no_case_and_a_pair_without_a_score_is_one() -> None:
+    rows = [(1.0, "", "alone"), (1.0, "", "half"), (None, "", "half"), (1.0, "", "a"), (1.0, "", "a")]
+    found = agreement(sample(rows))
+    assert (found.value, found.n, found.unscored) == (1.0, 1, 1)
+
+
+def test_without_pairs_nothing_is_known_of_agreement() -> None:
+    found = agreement(sample([(1.0, "", "a"), (0.0, "", "b")]))
+    assert (found.value, found.low, found.high, found.n) == (None, 0.0, 1.0, 0)
+
+
+@given(CLASSED_ROWS)
+def test_agreement_lies_within_its_bounds(rows: list[tuple[float | None, str, str]]) -> None:
+    found = agreement(sample(rows))
+    assert 0 <= found.low <= (found.low if found.value is None else found.value) <= found.high <= 1

@@ -24,6 +24,7 @@ COMPLETING = "_ORCA_GUARD_COMPLETE"
 BUILT_IN = {
     "audit": "audit",
     "compare": "compare",
+    "data": "data",
     "doctor": "doctor",
     "forms": "forms",
     "plan": "plan",

@@ -185,6 +185,8 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         click.echo(json_text({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
+    if seal.get("cached"):
+        note(f"{seal['cached']} of {seal['records']} records rest on answers kept from earlier runs", style="yellow")
     for doubt in _doubts(seal["figures"]):
         console().print(Text(plain(doubt), style="yellow"), soft_wrap=True)
     for gate in seal["gates"]:

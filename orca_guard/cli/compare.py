@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orca_guard.cli.report import deliver
+from orca_guard.cli.report import checks_of, deliver
 from orca_guard.cli.run import PATH
 from orca_guard.errors import ExitCode
 
 if TYPE_CHECKING:
     from orca_guard.reports.comparison import Comparison
-    from orca_guard.reports.summary import Check
 
 
 @click.command(
@@ -68,16 +67,7 @@ def _compared(a: Path, b: Path, arms: tuple[str, str] | None, *, check: bool) ->
     from orca_guard.cli.show import working  # noqa: PLC0415  # as above
     from orca_guard.reports.comparison import compare as compared  # noqa: PLC0415
 
-    faults = {folder: _faults(folder) for folder in dict.fromkeys((a, b)) if check}
+    checks = {folder: checks_of(folder) for folder in dict.fromkeys((a, b)) if check}
+    faults = {folder: [one for one in found if one.status == "fault"] for folder, found in checks.items()}
     with working("comparing"):
         return compared(a, b, arms=arms or None, faults=faults)
-
-
-def _faults(folder: Path) -> list[Check]:
-    from orca_guard.cli.show import working  # noqa: PLC0415  # as above
-    from orca_guard.reports.summary import Check  # noqa: PLC0415
-    from orca_guard.verify import verify  # noqa: PLC0415
-
-    with working(f"verifying {folder}"):
-        checks = verify(folder).checks
-    return [Check(name=c.name, status=c.status.value, what=c.what) for c in checks if c.status.value == "fault"]

@@ -15,7 +15,8 @@ from orca_guard.reports import FORMS
 
 if TYPE_CHECKING:
     from orca_guard.host import Host
-    from orca_guard.reports.summary import Summary
+    from orca_guard.reports.summary import Check, Summary
+    from orca_guard.verify import Report
 
 HELP = f"{', '.join(FORMS)}, or one of a plugin."
 
@@ -74,16 +75,29 @@ def form_of(name: str, host: Host) -> Any:
     raise UnknownName("report form", name, [*FORMS, *known.names()])
 
 
+def checks_of(folder: Path) -> list[Check]:
+    """What `verify` finds, as reports take it. Raises `BadInput`."""
+    from orca_guard import pages  # noqa: PLC0415  # as above
+
+    return pages.told(_verified(folder))
+
+
 def summary_of(folder: Path, *, check: bool = True) -> Summary:
     """What the run has to say, verified first. Raises `BadInput`."""
     from orca_guard import pages  # noqa: PLC0415  # as above
     from orca_guard.cli.show import working  # noqa: PLC0415
+
+    found = _verified(folder) if check else None
+    with working(f"reading {folder}"):
+        return pages.summary_of(folder, found)
+
+
+def _verified(folder: Path) -> Report:
+    from orca_guard.cli.show import working  # noqa: PLC0415  # as above
     from orca_guard.verify import verify  # noqa: PLC0415
 
     with working(f"verifying {folder}"):
-        found = verify(folder) if check else None
-    with working(f"reading {folder}"):
-        return pages.summary_of(folder, found)
+        return verify(folder)
 
 
 def deliver(text: str, out: Path) -> None:

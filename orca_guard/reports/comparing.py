@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Group, RenderableType
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from orca_guard.reports.comparison import Comparison, Row
 from orca_guard.reports.hostile import shown
+from orca_guard.reports.terminal import banner, safe
 from orca_guard.reports.words import CAUTION, Headline, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TONES = {"good": "green", "bad": "bold red", "open": "yellow", "plain": "default"}
 SAYS = {"better": "green", "worse": "bold red", "no difference shown": "", "not comparable": "yellow"}
 CHANGES = 12
 
@@ -31,16 +30,17 @@ def headline(found: Comparison) -> Headline:
     says = Counter(row.says for row in found.rows)
     if not says:
         return Headline("NOTHING TO COMPARE", "The two have no item in common.", "open")
-    told = ", ".join(f"{word} on {says[word]}" for word in ("worse", "better") if says[word])
-    rest = says["no difference shown"]
-    told = told or "no difference shown"
-    more = f"; of {len(found.rows)} measures, {rest} show no difference" if rest else f" of {len(found.rows)} measures"
+    words = {"worse": "worse", "better": "better", "no difference shown": "not shown to differ"}
+    words["not comparable"] = "not comparable"
+    told = ", ".join(f"{word} on {says[key]}" for key, word in words.items() if says[key])
+    sentence = f"Of {len(found.rows)} measure{'s' * (len(found.rows) != 1)}, b is {told}."
     if says["worse"]:
-        return Headline("WORSE" if not says["better"] else "MIXED", f"b is {told}{more}.", "bad")
+        return Headline("MIXED" if says["better"] else "WORSE", sentence, "bad")
     if says["better"]:
-        return Headline("BETTER", f"b is {told}{more}.", "good")
-    sentence = f"None of {len(found.rows)} measures shows a difference. See what could have been found: “detectable”."
-    return Headline("NO DIFFERENCE SHOWN", sentence, "plain")
+        return Headline("BETTER", sentence, "good")
+    if says["no difference shown"]:
+        return Headline("NO DIFFERENCE SHOWN", f"{sentence} See what could have been found: “detectable”.", "plain")
+    return Headline("NOT COMPARABLE", f"{sentence} Too little is common to both.", "open")
 
 
 def alarm(found: Comparison) -> Headline | None:
@@ -88,21 +88,12 @@ def page(found: Comparison) -> str:
 
 def terminal(found: Comparison) -> RenderableType:
     """For a terminal of eighty columns."""
-    parts: list[RenderableType] = [_banner(head) for head in (alarm(found), headline(found)) if head]
+    parts: list[RenderableType] = [banner(head) for head in (alarm(found), headline(found)) if head]
     parts += [_sides(found), Text(), Text("Differences", style="bold"), _rows(found)]
-    parts += [_safe(f"- {line}", "yellow") for line in found.unpaired]
+    parts += [safe(f"- {line}", "yellow") for line in found.unpaired]
     parts += [Text(), Text("What changed in the plan", style="bold"), *_changes(found)]
     parts += [Text(), Text("Items that passed on one side alone", style="bold"), _flips(found)]
     return Group(*parts)
-
-
-def _safe(text: str, style: str = "") -> Text:
-    return Text(shown(text), style=style)
-
-
-def _banner(head: Headline) -> Panel:
-    style = TONES[head.tone]
-    return Panel(Text.assemble((head.word, f"{style} bold"), f"  {shown(head.sentence)}"), border_style=style)
 
 
 def _sides(found: Comparison) -> Text:
@@ -110,7 +101,7 @@ def _sides(found: Comparison) -> Text:
         f"{word}: {' '.join(filter(None, (side.folder, side.arm)))} ({side.verdict})"
         for word, side in (("a", found.a), ("b", found.b))
     ]
-    return _safe(" · ".join(told), "dim")
+    return safe(" · ".join(told), "dim")
 
 
 def _rows(found: Comparison) -> Table:
@@ -127,7 +118,7 @@ def _rows(found: Comparison) -> Table:
 
 def _measure(row: Row) -> Text:
     who = row.a if row.a == row.b else f"{row.a} → {row.b}"
-    name = _safe(f"{row.benchmark} {row.metric}, {who}: ")
+    name = safe(f"{row.benchmark} {row.metric}, {who}: ")
     name.append(row.says, SAYS[row.says])
     if row.detectable is not None:
         name.append(f"; detectable {100 * row.detectable:.1f}", "dim")
@@ -135,7 +126,7 @@ def _measure(row: Row) -> Text:
 
 
 def _changes(found: Comparison) -> list[Text]:
-    lines = [_safe(f"- {line}") for line in found.changes[:CHANGES]] or [Text("nothing", style="dim")]
+    lines = [safe(f"- {line}") for line in found.changes[:CHANGES]] or [Text("nothing", style="dim")]
     if (more := len(found.changes) - CHANGES + found.more_changes) > 0:
         lines.append(Text(f"and {more} more", style="dim"))
     return lines

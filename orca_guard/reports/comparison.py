@@ -22,7 +22,7 @@ from orca_guard.stats import CONFIDENCE, LEAST_CLUSTERS, Sample
 FORMAT = 1
 MOST_FLIPS = 200
 MOST_CHANGES = 60
-_LEFT_OUT = frozenset({"items", "records", "format", "name", "arms", "models", "benchmarks"})
+_LEFT_OUT = frozenset({"items", "records", "format", "name", "arms", "models", "benchmarks", "baselines"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

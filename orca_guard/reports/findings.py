@@ -1,8 +1,4 @@
-"""What a reader should not miss: anomalies that the records show by themselves, whatever was declared beforehand.
-
-Each is said only where an interval of 99 % over clusters leaves little doubt; where many groups are compared, more.
-They rule on nothing. A model without findings may still fail a gate, and one with findings may pass all.
-"""
+"""What a reader should not miss: anomalies that the records show by themselves, whatever was declared beforehand."""
 
 from __future__ import annotations
 
@@ -26,6 +22,9 @@ from orca_guard.reports.evidence import (
 )
 from orca_guard.reports.gather import MARKS, NOT_SEEN, Gathered, Table
 from orca_guard.reports.summary import Anomaly
+
+# Each is said only where an interval of 99 % over clusters leaves little doubt; where many groups are compared, more.
+# They rule on nothing: a model without findings may still fail a gate, and one with findings may pass all.
 
 Detector = Callable[[View], Iterator[Anomaly]]
 

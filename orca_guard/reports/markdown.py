@@ -37,6 +37,8 @@ def _lines(report: Summary) -> Iterator[str]:
             yield f"## {SIGNS[head.tone]} {head.word}\n\n{escaped(head.sentence)}\n"
     run = report.run
     yield f"Run `{_code(run.folder)}`, plan `{words.short(run.plan)}`, {run.records} of {run.planned} records.\n"
+    if not report.checks:
+        yield "**Not verified** when this was made.\n"
     if report.gates:
         yield from _table(
             ("gate", "ruling", "value", "interval", "why"),

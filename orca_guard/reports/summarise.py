@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from orca_guard.errors import BadInput
 from orca_guard.identity import digest_bytes, digest_of
 from orca_guard.items import Item
@@ -23,6 +25,7 @@ from orca_guard.reports.summary import (
     Arm,
     Benchmark,
     Check,
+    Corrected,
     Figure,
     Gate,
     GuardCount,
@@ -53,10 +56,12 @@ def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = Fals
     plan = bundle.read_plan()
     seal = bundle.read_seal() if bundle.seal.exists() else {}
     try:
-        return _summary(bundle, plan, seal, tuple(checks), faulty=faulty)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        made = _summary(bundle, plan, seal, tuple(checks), faulty=faulty)
+        msgspec.convert(msgspec.to_builtins(made), Summary)  # whoever wrote the seal may have written anything
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, msgspec.MsgspecError) as error:
         told = f"{type(error).__name__}: {error}"
         raise BadInput(f"{folder} is not what an audit writes ({told}). Run: orca-guard verify {folder}") from error
+    return made
 
 
 def _summary(
@@ -202,7 +207,14 @@ def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
         outside=row["outside"],
         lower_is_better=metric["lower_is_better"],
         signed=metric["scale"] == "signed",
+        corrected=_corrected(row["corrected"]) if row.get("corrected") else None,
+        circular=tuple(row.get("circular", ())),
     )
+
+
+def _corrected(row: Mapping[str, Any]) -> Corrected:
+    numbers = ("value", "low", "high", "sensitivity", "specificity")
+    return Corrected(**{key: row[key] for key in numbers}, assumes=row["assumes"], reason=row["reason"])
 
 
 def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
@@ -228,7 +240,8 @@ def gate_title(row: Mapping[str, Any]) -> str:
 
 def _bound(row: Mapping[str, Any]) -> str:
     if row.get("margin") is not None:
-        return f"no worse than {row['baseline']} by {row['margin']:g}"
+        run = f" of run {row['baseline_run'].removeprefix('sha256:')[:12]}" if row.get("baseline_run") else ""
+        return f"no worse than {row['baseline']}{run} by {row['margin']:g}"
     return f"{'≥' if _limit(row) == 'at_least' else '≤'} {row[_limit(row)]:g}"
 
 

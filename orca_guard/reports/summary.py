@@ -149,6 +149,26 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Corrected:
+    """A figure corrected for what its scorer misses; numbers are None where it was not computed, for a reason.
+
+    Attributes:
+        value, low, high: the rate and its interval.
+        sensitivity, specificity: of the scorer, as they were measured.
+        assumes: what it rests on.
+        reason: why there is none.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    sensitivity: float | None
+    specificity: float | None
+    assumes: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A metric over a benchmark's items, or over a group of them.
 
@@ -162,6 +182,8 @@ class Figure:
         outside: items that are no case of what is measured.
         lower_is_better: for rates of harm.
         signed: whether it lies between -1 and 1.
+        corrected: for what its scorer misses; None where no scorer takes part.
+        circular: guards of the subject that share something with that scorer, so that no gate may rest on it.
     """
 
     benchmark: str
@@ -177,6 +199,8 @@ class Figure:
     outside: int
     lower_is_better: bool
     signed: bool
+    corrected: Corrected | None
+    circular: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,7 @@ class Terminal:
 def rendered(report: Summary) -> RenderableType:
     """Everything that is said in a terminal."""
     parts: list[RenderableType] = []
-    parts += [_banner(head) for head in (words.alarm(report), words.headline(report)) if head]
+    parts += [banner(head) for head in (words.alarm(report), words.headline(report)) if head]
     parts.append(_facts(report))
     parts += _section("Findings", _findings(report))
     if report.gates:
@@ -62,7 +62,8 @@ def rendered(report: Summary) -> RenderableType:
     return Group(*parts)
 
 
-def _safe(text: str, style: str = "") -> Text:
+def safe(text: str, style: str = "") -> Text:
+    """The text without characters that act on a terminal, and without meaning as markup."""
     return Text(shown(text), style=style)
 
 
@@ -70,7 +71,8 @@ def _section(title: str, body: RenderableType) -> list[RenderableType]:
     return [Text(), Text(title, style="bold"), body]
 
 
-def _banner(head: words.Headline) -> Panel:
+def banner(head: words.Headline) -> Panel:
+    """What stands first, in a frame."""
     style = TONES[head.tone]
     return Panel(Text.assemble((head.word, f"{style} bold"), f"  {shown(head.sentence)}"), border_style=style)
 
@@ -78,9 +80,10 @@ def _banner(head: words.Headline) -> Panel:
 def _facts(report: Summary) -> Text:
     run = report.run
     facts = [f"{run.title or run.folder}", f"{run.records} of {run.planned} records", f"plan {words.short(run.plan)}"]
+    facts += [] if report.checks else ["NOT VERIFIED"]
     facts += [f"seal {words.short(run.seal)}"] * run.sealed
     facts += [f"attempt {run.attempt}"] * bool(run.attempt) + [f"finished {run.finished}"] * bool(run.finished)
-    return _safe(" · ".join(facts), "dim")
+    return safe(" · ".join(facts), "dim")
 
 
 def _findings(report: Summary) -> RenderableType:
@@ -101,12 +104,12 @@ def _findings(report: Summary) -> RenderableType:
 
 def _gates(report: Summary) -> Table:
     table = _table(("gate", ""), ("ruling", ""), ("interval", ""))
-    for gate in report.gates:
-        name = _safe(f"{words.about(gate)} {gate.bound}")
+    for number, gate in enumerate(report.gates, 1):
+        name = safe(f"{number} {words.about(gate)} {gate.bound}")
         if gate.waived:
             name.append(f"\nwaived: {shown(gate.waived)}", "yellow")
         ruling = Text(gate.ruling, STYLES.get(gate.ruling, ""))
-        table.add_row(name, ruling, _safe(words.interval(gate.low, gate.high)))
+        table.add_row(name, ruling, safe(words.interval(gate.low, gate.high)))
     return table
 
 
@@ -117,18 +120,20 @@ def _figures(report: Summary) -> Table:
     for figure in report.figures:
         here = (figure.benchmark, figure.metric)
         if here != before:
-            table.add_row(_safe(f"{figure.benchmark} {figure.metric}", "bold"), "", "", "")
+            table.add_row(safe(f"{figure.benchmark} {figure.metric}", "bold"), "", "", "")
             before = here
         name = f"    {figure.group}" if figure.group else f"  {figure.subject}"
-        table.add_row(
-            _safe(name, "dim" if figure.group else ""), plot(figure), words.percent(figure.value), str(figure.n)
-        )
+        label = safe(name, "dim" if figure.group else "")
+        label.append(" circular" if figure.circular else "", "bold red")
+        table.add_row(label, plot(figure), words.percent(figure.value), str(figure.n))
     return table
 
 
 def plot(figure: Figure) -> Text:
-    """Value and interval on a line from 0 to 1."""
+    """Value and interval on a line from 0 to 1; of a signed figure, nothing."""
     cells = [" "] * WIDTH
+    if figure.signed:
+        return Text("".join(cells))
     if figure.low is not None and figure.high is not None:
         for place in range(_place(figure.low), _place(figure.high) + 1):
             cells[place] = "─"
@@ -146,14 +151,14 @@ def _accounts(report: Summary) -> Table:
     for account in report.accounts:
         told = words.ended(account) + (f"; {account.cut} cut" if account.cut else "")
         unscored = str(account.marks.get("unscored", 0) or "")
-        table.add_row(_safe(account.benchmark), _safe(account.subject), _safe(told), unscored)
+        table.add_row(safe(account.benchmark), safe(account.subject), safe(told), unscored)
     return table
 
 
 def _gaps(report: Summary) -> RenderableType:
-    lines = [_safe(f"- {gap.what}: {gap.why}", "dim") for gap in report.not_measured]
+    lines = [safe(f"- {gap.what}: {gap.why}", "dim") for gap in report.not_measured]
     measured = sum(bool(row.figure) for row in report.limitations)
-    lines.append(_safe(f"- {len(report.limitations) - measured} of {len(report.limitations)} known limitations", "dim"))
+    lines.append(safe(f"- {len(report.limitations) - measured} of {len(report.limitations)} known limitations", "dim"))
     return Group(*lines)
 
 
@@ -163,7 +168,7 @@ def _statements(report: Summary) -> Group:
         who = ", ".join(part for part in (said.name, said.role) if part)
         style = "bold red" if said.fault else ""
         fault = f" [{said.fault}]" if said.fault else ""
-        lines.append(_safe(f"{said.at} {who}: {said.kind} {said.what}{fault}", style))
+        lines.append(safe(f"{said.at} {who}: {said.kind} {said.what}{fault}", style))
     return Group(*lines)
 
 
@@ -176,7 +181,7 @@ def _checks(report: Summary) -> Table:
         checks = [check for check in report.checks if check.status == status]
         told = "; ".join(f"{c.name}: {c.what}" if status == "fault" else c.name for c in checks)
         if checks:
-            table.add_row(Text(status, STYLES[status]), _safe(told if status == "fault" else told.replace(";", ",")))
+            table.add_row(Text(status, STYLES[status]), safe(told if status == "fault" else told.replace(";", ",")))
     return table
 
 

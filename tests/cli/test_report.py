@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orca_guard.identity import canonical
 from tests.reports.conftest import folder, sealed
 
 __all__ = ["folder", "sealed"]
@@ -63,6 +64,36 @@ def test_a_run_that_does_not_verify_says_so_first_and_ends_with_1(run: Run, fold
 def test_without_verifying_the_report_says_that_nobody_did(run: Run, folder: Path) -> None:
     page = run("report", folder, "--format", "html", "--out", "-", "--no-verify").out
     assert "not verified" in page
+    assert "NOT VERIFIED" in run("report", folder, "--no-verify").out
+    assert "**Not verified**" in run("report", folder, "--no-verify", "--format", "markdown").out
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"figures": [{}]},
+        {"figures": 3},
+        {"gates": [1]},
+        {"verdict": 3},
+        {"verdict": "<b>"},
+        {"earlier": [1]},
+        {"attempt": "x"},
+        {"started": None},
+    ],
+)
+def test_a_seal_that_says_anything_is_no_bug(run: Run, folder: Path, change: dict[str, Any]) -> None:
+    path = folder / "seal.json"
+    path.write_bytes(canonical(json.loads(path.read_bytes()) | change) + b"\n")
+    for form in ("terminal", "html", "json", "junit", "markdown"):
+        assert run("report", folder, "--format", form, "--out", "-").code in {1, 2}
+
+
+def test_a_figure_that_is_no_number_is_no_bug(run: Run, folder: Path) -> None:
+    path = folder / "seal.json"
+    seal = json.loads(path.read_bytes())
+    seal["figures"][0]["value"] = "much"
+    path.write_bytes(canonical(seal) + b"\n")
+    assert run("report", folder).code == 2
 
 
 def test_what_is_no_run_or_no_form_is_wrong_usage(run: Run, folder: Path, tmp_path: Path) -> None:

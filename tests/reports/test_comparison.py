@@ -118,3 +118,11 @@ def test_every_form_says_it_and_no_text_acts(found: Comparison) -> None:
     parsed = Page(page(found))
     assert not [t for t, _ in parsed.elements if t in {"img", "iframe", "link"}]
     assert [t for t, _ in parsed.elements].count("script") == 1
+
+
+def test_few_items_in_common_are_not_comparable_and_no_equality(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    known = {"a": MODELS_HERE["served"]}
+    few, _ = audited(request(arm("served", model="a"), limit=4), tmp_path, name="few", by=host(known))
+    small = compare(runs[0], few.bundle.root, faults={})
+    assert {row.says for row in small.rows} == {"not comparable"}
+    assert headline(small).word == "NOT COMPARABLE"

@@ -30,6 +30,8 @@ FIGURE = Figure(
     outside=0,
     lower_is_better=False,
     signed=False,
+    corrected=None,
+    circular=(),
 )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orca_guard.reports.hostile import shown
 from orca_guard.reports.html import page, segments
-from orca_guard.reports.summary import Anomaly, Excerpt, Statement, Summary
+from orca_guard.reports.summary import Anomaly, Corrected, Excerpt, Statement, Summary
 from orca_guard.reports.words import alarm, headline
 
 HOSTILE = (
@@ -144,3 +144,14 @@ def test_pieces_of_a_bar_fill_it() -> None:
     pieces = segments({"error": 1, "answered": 2, "refused": 1}, 4)
     assert pieces == [("answered", 0, 50, 2), ("refused", 50, 25, 1), ("error", 75, 25, 1)]
     assert segments({}, 0) == []
+
+
+def test_a_circular_figure_and_a_corrected_one_say_so(summary: Summary) -> None:
+    corrected = Corrected(
+        value=0.1, low=0.05, high=0.2, sensitivity=0.8, specificity=0.9, assumes="that rows are alike", reason=""
+    )
+    figures = [replace(figure, circular=("toxicity",), corrected=corrected) for figure in summary.figures]
+    text = " ".join(" ".join(Page(made(replace(summary, figures=tuple(figures)))).text).split())
+    assert "circular its scorer shares something with toxicity" in text
+    assert "corrected 10.0 % (5.0 % to 20.0 %) for a sensitivity of 80.0 %" in text
+    assert "that rows are alike" in text
