@@ -103,7 +103,6 @@ KNOW = {
 """Modules that know these others of core and no more, at any level."""
 
 LONG_FILES = {
-    "orca_guard/contracts.py": "every protocol on one page",
     "orca_guard/reading.py": "one reader for four forms, and its vectors hold it together",
     "orca_guard/types.py": "every noun on one page",
     "orca_guard/contracts.py": "every contract on one page",
