@@ -6,14 +6,15 @@ import hashlib
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from orca_guard.errors import BadInput, suggest
-from orca_guard.gates import subjects_of
+from orca_guard.gates import Found, Gate, subjects_of
 from orca_guard.identity import canonical
 from orca_guard.items import OUTSIDE, Disposition
-from orca_guard.stats import AGGREGATORS, CLASSED, Estimate, Sample
+from orca_guard.paired import Difference, difference
+from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
 """As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
@@ -23,21 +24,18 @@ TOLERANCE = 1e-9
 """How far two computations of one figure may lie apart."""
 
 _KEY = ("benchmark", "subject", "metric", "group")
-_ESTIMATED = ("value", "low", "high", "n", "clusters", "unscored")
-_NUMBERS = (*_ESTIMATED, "outside")
+_NUMBERS = ("value", "low", "high", "n", "clusters", "unscored", "outside")
 _VOLATILE = frozenset({"n", "prev", "seconds"})
 _DISPOSITIONS = tuple(Disposition)
 _NOT_SEEN = -1
 _OUTSIDE = -1.0
 
 
-def figures_of(
-    plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
-) -> list[Figure]:
-    """A figure for every benchmark, subject, metric, and all items or a group of them, in the plan's order.
+class Measured:
+    """What the records of a plan come to.
 
-    All items come first. Groups stand in the order of the metric's `by`, their values sorted. An item without a record
-    counts as one that could not be scored: what is planned is the denominator.
+    All items come first. An item without a record counts as one that could not be scored: what is planned is the
+    denominator.
 
     Args:
         plan: the plan.
@@ -48,11 +46,52 @@ def figures_of(
         BadInput: a record of something that is not planned, a second one of the same, or one without a sound score;
             a metric with an unknown aggregate.
     """
-    tables = _tables(plan, items)
-    for record in records:
-        if record.get("kind") == "item":
-            _enter(tables, record)
-    return [figure for table in tables.values() for figure in _figures(table)]
+
+    def __init__(
+        self, plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
+    ) -> None:
+        self._tables = _tables(plan, items)
+        for record in records:
+            if record.get("kind") == "item":
+                _enter(self._tables, record)
+
+    def figures(self) -> list[Figure]:
+        """A figure for every benchmark, subject, metric, and all items or a group of them, in the plan's order.
+
+        Groups stand in the order of the metric's `by`, their values sorted.
+        """
+        return [figure for table in self._tables.values() for figure in table.figures()]
+
+    def estimate(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Estimate | None:
+        """The number behind a figure, on the scale from 0 to 1; None where there is no such figure."""
+        cell = self._cell(benchmark, subject, metric, group)
+        return None if cell is None else cell.estimate()
+
+    def difference(
+        self, *, benchmark: str, subject: str, baseline: str, metric: str, group: str = ""
+    ) -> Difference | None:
+        """Subject minus baseline, over the items that are outside for neither; None where there is no such figure."""
+        one, other = (self._cell(benchmark, name, metric, group) for name in (subject, baseline))
+        return None if one is None or other is None else one.minus(other)
+
+    def found(self, gate: Gate, subject: str) -> Found | None:
+        """What a gate looks at, at its confidence."""
+        cell = self._cell(gate.benchmark, subject, gate.metric, gate.group)
+        baseline = self._cell(gate.benchmark, gate.baseline, gate.metric, gate.group) if gate.baseline else None
+        if cell is None or (gate.baseline and baseline is None):
+            return None
+        return cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+
+    def _cell(self, benchmark: str, subject: str, metric: str, group: str) -> _Cell | None:
+        table = self._tables.get(benchmark)
+        return table.cell(subject, metric, group) if table else None
+
+
+def figures_of(
+    plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
+) -> list[Figure]:
+    """All figures of a plan: see `Measured`."""
+    return Measured(plan, items, records).figures()
 
 
 def results_digest(records: Iterable[Mapping[str, Any]]) -> str:
@@ -136,6 +175,104 @@ class _Table:
     groups: dict[str, dict[str, list[int]]]
     classes: dict[str, list[str]]
     columns: dict[str, _Column]
+
+    def figures(self) -> Iterator[Figure]:
+        for subject in self.columns:
+            for metric in self.benchmark["metrics"]:
+                groups = [f"{key}={value}" for key in metric["by"] for value in sorted(self.groups[key])]
+                for group in ("", *groups):
+                    which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
+                    yield which | {"group": group} | self._found(subject, metric, group).figure()
+
+    def cell(self, subject: str, metric: str, group: str) -> _Cell | None:
+        """None where there is no such figure."""
+        key, _, value = group.partition("=")
+        found = next((m for m in self.benchmark["metrics"] if m["name"] == metric), None)
+        if subject not in self.columns or found is None:
+            return None
+        known = not group or (key in found["by"] and value in self.groups[key])
+        return self._found(subject, found, group) if known else None
+
+    def _found(self, subject: str, metric: Mapping[str, Any], group: str) -> _Cell:
+        key, _, value = group.partition("=")
+        positions = self.groups[key][value] if group else range(len(self.clusters))
+        return _Cell(self, self.columns[subject], metric, positions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One subject's items under one metric, all of them or those of a group."""
+
+    table: _Table
+    column: _Column
+    metric: Mapping[str, Any]
+    positions: Sequence[int]
+
+    @property
+    def scores(self) -> array[float]:
+        return self.column.scores[self.metric["name"]]
+
+    @property
+    def inside(self) -> list[int]:
+        return [position for position in self.positions if self.scores[position] != _OUTSIDE]
+
+    def sample(self, inside: Sequence[int]) -> Sample:
+        classes = self.table.classes.get(self.metric["over"])
+        return Sample(
+            scores=[None if math.isnan(self.scores[position]) else self.scores[position] for position in inside],
+            clusters=[self.table.clusters[position] for position in inside],
+            classes=[classes[position] for position in inside] if classes else (),
+            names={classes[position] for position in self.positions} if classes else (),
+        )
+
+    def estimate(self) -> Estimate:
+        return AGGREGATORS[self.metric["aggregate"]](self.sample(self.inside))
+
+    def figure(self) -> Figure:
+        inside = self.inside
+        estimate = AGGREGATORS[self.metric["aggregate"]](self.sample(inside))
+        low, high = map(self._told, estimate.interval(CONFIDENCE))
+        return {
+            "value": None if estimate.value is None else self._told(estimate.value),
+            "low": low,
+            "high": high,
+            "n": estimate.n,
+            "clusters": estimate.clusters,
+            "unscored": estimate.unscored,
+            "outside": len(self.positions) - len(inside),
+            "counts": _counts(self.column, self.positions),
+        }
+
+    def found(self, confidence: float) -> Found:
+        estimate = self.estimate()
+        low, high = map(self._told, estimate.interval(_both_sides(confidence)))
+        value = None if estimate.value is None else self._told(estimate.value)
+        return Found(value=value, low=low, high=high, clusters=estimate.clusters)
+
+    def minus(self, other: _Cell) -> Difference:
+        outside = {*self.positions} - {*self.inside} | {*self.positions} - {*other.inside}
+        inside = [position for position in self.positions if position not in outside]
+        by_class = self.metric["aggregate"] == "balanced"
+        return difference(self.sample(inside), other.sample(inside), by_class=by_class)
+
+    def compared(self, baseline: _Cell, confidence: float) -> Found:
+        """The difference, above 0 where the subject is better."""
+        step, sign = self.minus(baseline), -1 if self.metric["lower_is_better"] else 1
+        wide = 2 if self.metric["scale"] == "signed" else 1
+        low, high = sorted(sign * wide * bound for bound in step.interval(_both_sides(confidence)))
+        value = None if step.value is None else sign * wide * step.value
+        better, worse = (step.better, step.worse)[::sign]
+        note = f"of {step.n} items {better} are better than the baseline's and {worse} worse"
+        return Found(value=value, low=low, high=high, clusters=step.clusters, note=note)
+
+    def _told(self, number: float) -> float:
+        """On the scale that figures are told in."""
+        return 2 * number - 1 if self.metric["scale"] == "signed" else number
+
+
+def _both_sides(confidence: float) -> float:
+    """The confidence of an interval each of whose bounds alone holds with this one."""
+    return 2 * confidence - 1
 
 
 def _tables(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> dict[str, _Table]:
@@ -225,42 +362,6 @@ def _score(scores: Any, metric: str, name: str) -> float:
     if type(score) not in {int, float} or not 0 <= score <= 1:
         raise BadInput(f"{name} has the {metric} {score!r}, which is no number from 0 to 1")
     return float(score)
-
-
-# --- computing ---------------------------------------------------------------------------------
-
-
-def _figures(table: _Table) -> Iterator[Figure]:
-    everything = range(len(table.clusters))
-    for subject, column in table.columns.items():
-        for metric in table.benchmark["metrics"]:
-            which = {"benchmark": table.benchmark["name"], "subject": subject, "metric": metric["name"]}
-            yield which | {"group": ""} | _computed(table, column, metric, everything)
-            for key in metric["by"]:
-                for value, positions in sorted(table.groups[key].items()):
-                    yield which | {"group": f"{key}={value}"} | _computed(table, column, metric, positions)
-
-
-def _computed(table: _Table, column: _Column, metric: Mapping[str, Any], positions: Sequence[int]) -> Figure:
-    values, classes = column.scores[metric["name"]], table.classes.get(metric["over"])
-    inside = [position for position in positions if values[position] != _OUTSIDE]
-    sample = Sample(
-        scores=[None if math.isnan(values[position]) else values[position] for position in inside],
-        clusters=[table.clusters[position] for position in inside],
-        classes=[classes[position] for position in inside] if classes else (),
-        names={classes[position] for position in positions} if classes else (),
-    )
-    estimate = asdict(_scaled(AGGREGATORS[metric["aggregate"]](sample), metric["scale"]))
-    told = {key: estimate[key] for key in _ESTIMATED}
-    return told | {"outside": len(positions) - len(inside), "counts": _counts(column, positions)}
-
-
-def _scaled(estimate: Estimate, scale: str) -> Estimate:
-    """On the scale that it is told in."""
-    if scale != "signed":
-        return estimate
-    value = None if estimate.value is None else 2 * estimate.value - 1
-    return replace(estimate, value=value, low=2 * estimate.low - 1, high=2 * estimate.high - 1)
 
 
 def _counts(column: _Column, positions: Sequence[int]) -> dict[str, int]:

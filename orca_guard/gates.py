@@ -1,21 +1,23 @@
 """Thresholds that are declared before the first item is asked, and what figures make of them.
 
-A gate looks at the confidence bound that is worse for the model. It passes where that bound holds; it fails where the
-figure misses the threshold; and where there is not enough evidence for either it says so, which is never a pass.
+A gate looks at an interval, with every item that has no score taken for the worst. It passes where the whole interval
+is on the right side, fails where the whole interval, with these items taken for the best, is on the wrong one, and
+otherwise says that there is not enough evidence, which is never a pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from orca_guard.errors import BadInput, ExitCode, suggest
+from orca_guard.stats import CONFIDENCE, LEAST_CLUSTERS
 
 
 class Ruling(StrEnum):
-    """What a gate, or all of them together, say. NONE is that there is no gate."""
+    """What a gate, or all of them together, say. NONE is that there is no gate: measured, and not judged."""
 
     PASS = "pass"  # noqa: S105  # no password
     FAIL = "fail"
@@ -25,15 +27,19 @@ class Ruling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """A threshold for a figure. Either `at_least` or `at_most` is there.
+    """A threshold. Exactly one of `at_least`, `at_most` and `margin` is there.
 
     Attributes:
         benchmark: whose figure.
         metric: of that benchmark.
         subject: an arm, or of a benchmark of requests a model; empty is each of them.
         group: `key=value`; empty is all items.
-        at_least: the figure's lower bound reaches this.
-        at_most: the figure's upper bound does not pass this.
+        at_least: the lower bound reaches this.
+        at_most: the upper bound does not pass this.
+        margin: the subject is worse than the baseline by no more than this, item by item.
+        baseline: of a margin, the arm or model to compare with.
+        confidence: that the one bound holds which the gate rests on.
+        because: why the threshold is what it is.
     """
 
     benchmark: str
@@ -42,22 +48,64 @@ class Gate:
     group: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    margin: float | None = None
+    baseline: str = ""
+    confidence: float = CONFIDENCE
+    because: str = ""
 
     def __post_init__(self) -> None:
-        if (self.at_least is None) == (self.at_most is None):
-            given = "neither at_least nor" if self.at_least is None else "both at_least and"
-            raise BadInput(f"it has {given} at_most; give exactly one")
+        given = [name for name in _BOUNDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise BadInput(f"it has {' and '.join(given) or 'none'} of at_least, at_most and margin; give exactly one")
+        if (self.margin is None) is bool(self.baseline):
+            raise BadInput("a margin has a baseline, and nothing else has one")
+        if self.baseline and self.baseline == self.subject:
+            raise BadInput(f"{self.baseline!r} is its own baseline")
 
     @property
     def threshold(self) -> float:
-        """The one of `at_least` and `at_most` that is there."""
+        """The one that is there; of a margin, the least difference there may be."""
+        if self.margin is not None:
+            return -self.margin
         threshold = self.at_most if self.at_least is None else self.at_least
         assert threshold is not None, "one of them is there"
         return threshold
 
+    @property
+    def sign(self) -> int:
+        """1 where more is better."""
+        return 1 if self.at_most is None else -1
+
     def __str__(self) -> str:
         of = "".join(f" {part}" for part in (self.subject, self.group) if part)
+        if self.margin is not None:
+            return f"{self.benchmark} {self.metric}{of} no worse than {self.baseline} by {self.margin:g}"
         return f"{self.benchmark} {self.metric}{of} {'≤' if self.at_least is None else '≥'} {self.threshold:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a gate looks at: a figure, or a difference that is above 0 where the subject is better.
+
+    Attributes:
+        value: None where nothing is scored.
+        low: lower bound; `low` and `high` each hold at the gate's confidence.
+        high: upper bound.
+        clusters: independent parts of the evidence.
+        note: what else is to be said of it.
+        void: why no gate may rest on it; empty where one may.
+    """
+
+    value: float | None
+    low: float
+    high: float
+    clusters: int
+    note: str = ""
+    void: str = ""
+
+
+Look: TypeAlias = Callable[[Gate, str], Found | None]
+"""A gate and a subject → what there is for it; None where there is no such figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +116,7 @@ class GateResult:
         gate: what was asked.
         subject: for whom; empty where the benchmark did not run.
         ruling: PASS, FAIL or INCONCLUSIVE.
-        value: the figure, with its bounds `low` and `high`; None where there is none.
+        value: the figure or difference, with its bounds `low` and `high`; None where there is none.
         reason: in words.
     """
 
@@ -84,7 +132,9 @@ class GateResult:
 # --- gates from a file or a plan ---------------------------------------------------------------
 
 _KEYS = tuple(field.name for field in fields(Gate))
-_BOUNDS = ("at_least", "at_most")
+_BOUNDS = ("at_least", "at_most", "margin")
+_NUMBERS = (*_BOUNDS, "confidence")
+_LEAST_CONFIDENCE = 0.5
 
 
 def gates_of(tables: Iterable[Mapping[str, Any]], plan: Mapping[str, Any]) -> tuple[Gate, ...]:
@@ -116,8 +166,8 @@ def _gate(table: Mapping[str, Any]) -> Gate:
     for key in table:
         if key not in _KEYS:
             raise BadInput(f"unknown key {key!r}{suggest(str(key), _KEYS)}")
-    values: dict[str, Any] = {key: (_bound if key in _BOUNDS else _text)(table, key) for key in _KEYS}
-    return Gate(**values)
+    values: dict[str, Any] = {key: (_number if key in _NUMBERS else _text)(table, key) for key in _KEYS}
+    return Gate(**{key: value for key, value in values.items() if value is not None})
 
 
 def _text(table: Mapping[str, Any], key: str) -> str:
@@ -129,12 +179,15 @@ def _text(table: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def _bound(table: Mapping[str, Any], key: str) -> float | None:
+def _number(table: Mapping[str, Any], key: str) -> float | None:
     value = table.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, float | int) or not -1 <= value <= 1:
-        raise BadInput(f"{key} is a number from 0 to 1, not {value!r}")
+    least = {"confidence": _LEAST_CONFIDENCE, "margin": 0.0}.get(key, -1.0)
+    if isinstance(value, bool) or not isinstance(value, float | int) or not least <= value <= 1:
+        raise BadInput(f"{key} is a number from {max(0.0, least):g} to 1, not {value!r}")
+    if key == "confidence" and value == 1:
+        raise BadInput("confidence is less than 1: nothing is certain")
     return float(value)
 
 
@@ -148,11 +201,13 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     benchmark = benchmarks[gate.benchmark]
     metrics = {metric["name"]: metric for metric in benchmark["metrics"]}
     _look_up("metric", gate.metric, metrics)
-    if gate.threshold < 0 and metrics[gate.metric]["scale"] != "signed":
+    if gate.margin is None and gate.threshold < 0 and metrics[gate.metric]["scale"] != "signed":
         raise BadInput(f"{gate.metric} lies between 0 and 1, and the threshold is {gate.threshold:g}")
-    if gate.subject:
+    if gate.margin is not None and metrics[gate.metric]["aggregate"] == "gap":
+        raise BadInput(f"{gate.metric} is a gap, which has no difference item by item; give at_most")
+    for name in filter(None, (gate.subject, gate.baseline)):
         what = "arm" if benchmark["kind"] == "question" else "model"
-        _look_up(what, gate.subject, subjects_of(plan, benchmark))
+        _look_up(what, name, subjects_of(plan, benchmark))
     if gate.group:
         _check_group(gate.group, metrics[gate.metric]["by"])
     return gate
@@ -179,14 +234,9 @@ def subjects_of(plan: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[s
 # --- what figures make of them -----------------------------------------------------------------
 
 
-def evaluate(gates: Iterable[Gate], figures: Iterable[Mapping[str, Any]], plan: Mapping[str, Any]) -> list[GateResult]:
+def evaluate(gates: Iterable[Gate], look: Look, plan: Mapping[str, Any]) -> list[GateResult]:
     """A result for every gate and subject, in the order of the gates and of the plan."""
-    known = {(f["benchmark"], f["subject"], f["metric"], f["group"]): f for f in figures}
-    return [
-        _held(gate, subject, known.get((gate.benchmark, subject, gate.metric, gate.group)))
-        for gate in gates
-        for subject in _subjects(gate, plan)
-    ]
+    return [_held(gate, subject, look(gate, subject)) for gate in gates for subject in _subjects(gate, plan)]
 
 
 def result_json(result: GateResult) -> dict[str, Any]:
@@ -198,31 +248,69 @@ def result_json(result: GateResult) -> dict[str, Any]:
 
 def _subjects(gate: Gate, plan: Mapping[str, Any]) -> list[str]:
     ran = [benchmark for benchmark in plan["benchmarks"] if benchmark["name"] == gate.benchmark]
-    return [gate.subject] if gate.subject or not ran else subjects_of(plan, ran[0])
+    if gate.subject or not ran:
+        return [gate.subject]
+    return [name for name in subjects_of(plan, ran[0]) if name != gate.baseline] or [""]
 
 
-def _held(gate: Gate, subject: str, figure: Mapping[str, Any] | None) -> GateResult:
-    if figure is None:
+def _held(gate: Gate, subject: str, found: Found | None) -> GateResult:
+    if found is None:
         return GateResult(gate=gate, subject=subject, ruling=Ruling.INCONCLUSIVE, reason="there is no such figure")
-    value, low, high = figure["value"], figure["low"], figure["high"]
-    ruling, reason = _ruled(gate, value, low, high)
-    return GateResult(gate=gate, subject=subject, ruling=ruling, value=value, low=low, high=high, reason=reason)
+    ruling, why = _ruled(gate, found)
+    why = f"{why}; {found.note}" if found.note else why
+    return GateResult(
+        gate=gate, subject=subject, ruling=ruling, value=found.value, low=found.low, high=found.high, reason=why
+    )
 
 
-def _ruled(gate: Gate, value: float | None, low: float, high: float) -> tuple[Ruling, str]:
-    if value is None:
-        return Ruling.INCONCLUSIVE, "nothing was scored"
-    side, bound = ("upper", high) if gate.at_least is None else ("lower", low)
-    if _holds(gate, bound):
-        return Ruling.PASS, f"the {side} bound {bound:.4f} holds"
-    # Where even the better bound misses, the value between the bounds misses too.
-    if not _holds(gate, value):
-        return Ruling.FAIL, f"{value:.4f} misses {gate.threshold:g}"
-    return Ruling.INCONCLUSIVE, f"{value:.4f} holds, but the {side} bound {bound:.4f} does not: not enough evidence"
+def _ruled(gate: Gate, found: Found) -> tuple[Ruling, str]:
+    if found.void:
+        return Ruling.INCONCLUSIVE, found.void
+    if found.value is None:
+        return Ruling.INCONCLUSIVE, "nothing was scored, or nothing of some class"
+    if found.clusters < LEAST_CLUSTERS:
+        few = f"{found.clusters} independent items are too few for an interval, which takes {LEAST_CLUSTERS}"
+        return Ruling.INCONCLUSIVE, few
+    worse, better = (("lower", found.low), ("upper", found.high))[:: gate.sign]
+    if _holds(gate, worse[1]):
+        return Ruling.PASS, f"the {worse[0]} bound {worse[1]:.4f} holds"
+    if not _holds(gate, better[1]):
+        return Ruling.FAIL, f"even the {better[0]} bound {better[1]:.4f} misses {gate.threshold:g}"
+    met = "holds" if _holds(gate, found.value) else "misses"
+    return Ruling.INCONCLUSIVE, (
+        f"{found.value:.4f} {met}, and the bounds {found.low:.4f} and {found.high:.4f} lie on either side of "
+        f"{gate.threshold:g}: not enough evidence"
+    )
 
 
 def _holds(gate: Gate, number: float) -> bool:
-    return number <= gate.threshold if gate.at_least is None else number >= gate.threshold
+    return number * gate.sign >= gate.threshold * gate.sign
+
+
+# --- what cannot be had --------------------------------------------------------------------------
+
+
+def unreachable(gates: Iterable[Gate], best: Look, plan: Mapping[str, Any]) -> list[str]:
+    """Gates that not even a perfect model could pass with the items there are, each with the arithmetic.
+
+    Args:
+        gates: of the plan.
+        best: what there would be to look at if every item came out right.
+        plan: with its benchmarks.
+    """
+    told = []
+    for number, gate in enumerate(gates, 1):
+        for result in evaluate([gate], best, plan)[:1]:
+            if result.ruling is not Ruling.PASS and result.value is not None and result.low is not None:
+                bound = result.low if gate.sign > 0 else result.high
+                told.append(
+                    f"gate {number} ({gate}) cannot pass: if every item came out right, the bound at "
+                    f"{gate.confidence:.0%} would still be {bound:.4f}; {result.reason}"
+                )
+    return told
+
+
+# --- all of them ---------------------------------------------------------------------------------
 
 
 def verdict(results: Iterable[GateResult], *, absent: bool) -> Ruling:
@@ -242,7 +330,7 @@ def verdict(results: Iterable[GateResult], *, absent: bool) -> Ruling:
 
 EXIT_CODES: Mapping[Ruling, ExitCode] = {
     Ruling.PASS: ExitCode.DONE,
-    Ruling.NONE: ExitCode.DONE,
+    Ruling.NONE: ExitCode.INCONCLUSIVE,
     Ruling.FAIL: ExitCode.FAILED,
     Ruling.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
 }

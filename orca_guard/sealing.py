@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from orca_guard.errors import BadInput
-from orca_guard.figures import figures_of, results_digest
+from orca_guard.figures import Measured, results_digest
 from orca_guard.gates import evaluate, gates_of, result_json, verdict
 from orca_guard.identity import digest_of
 from orca_guard.journal.bundle import FORMAT, Bundle, RunStore
@@ -69,10 +69,10 @@ def _counted(reader: ShardReader, census: Census) -> Iterator[dict[str, Any]]:
 def _judged(bundle: Bundle, plan: Mapping[str, Any]) -> dict[str, Any]:
     shards = (ShardReader(path, plan=digest_of(plan), rank=rank) for rank, path in bundle.journals().items())
     records = (line.fields for shard in shards for line in shard)
-    figures = figures_of(plan, map(msgspec.to_builtins, bundle.read_items(plan)), records)
-    results = evaluate(gates_of(plan["gates"], plan), figures, plan)
+    measured = Measured(plan, map(msgspec.to_builtins, bundle.read_items(plan)), records)
+    results = evaluate(gates_of(plan["gates"], plan), measured.found, plan)
     return {
-        "figures": figures,
+        "figures": measured.figures(),
         "gates": [result_json(result) for result in results],
         "verdict": verdict(results, absent=bool(plan["absent"])).value,
     }

@@ -1,19 +1,17 @@
 """A verifier of bundles, written from docs/bundle.md with the standard library alone; it shares no code with ours.
 
-It does not read answers anew: those rules are no part of that page. It says nothing, or ends with 1 and what is wrong.
+It does not read answers anew: those rules are no part of that page. Figures and gates are for `independent_figures.py`.
+It says nothing, or ends with 1 and what is wrong.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import sys
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 Json = dict[str, Any]
@@ -60,102 +58,6 @@ def lines(path: Path) -> Iterator[tuple[bytes, Json]]:
         fields = json.loads(raw)
         assert canonical(fields).encode() == raw, f"{path.name}: not canonical"
         yield raw, fields
-
-
-def student(f: int, z: float) -> float:
-    q = NormalDist().cdf(z)
-    if f <= 2:
-        return math.tan(math.pi * (q - 0.5)) if f == 1 else (2 * q - 1) / math.sqrt(2 * q * (1 - q))
-    a = (z**3 + z) / 4
-    b = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    c = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    d = (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160
-    return z + a / f + b / f**2 + c / f**3 + d / f**4
-
-
-Rows = list[tuple[Any, str, str]]
-
-
-def linear(rows: Rows, classes: set[str]) -> tuple[float, float, list[float]]:
-    cells, errors = defaultdict[Any, list[float]](list), defaultdict[Any, list[float]](list)
-    for place, (score, cluster, name) in enumerate(rows):
-        cells[cluster or place, name].append(score)
-    count = Counter(name for *_, name in rows)
-    p = {name: math.fsum(y for y, _, k in rows if k == name) / count[name] for name in classes}
-    for (cluster, name), ys in cells.items():
-        errors[cluster].append((math.fsum(ys) - len(ys) * p[name]) / (len(p) * count[name]))
-    size = len(p) ** 2 / math.fsum(1 / count[name] for name in p)
-    return math.fsum(p.values()) / len(p), size, [math.fsum(parts) for parts in errors.values()]
-
-
-def interval(rows: Rows, classes: set[str], z: float) -> tuple[float, float]:
-    if not rows:
-        return 0.0, 1.0
-    p, size, r = linear(rows, classes)
-    m: float = min(len(r), size)
-    if any(abs(x) * size >= 1e-9 for x in r):
-        v = len(r) / (len(r) - 1) * math.fsum(x * x for x in r)
-        certainty = student(max(1, round(size) - 1), z) / student(len(r) - 1, z)
-        m = min(size, max(1, p * (1 - p) / v * size / (size - 1) * certainty**2))
-    half, scale = z * math.sqrt(p * (1 - p) / m + (z / (2 * m)) ** 2), 1 + z * z / m
-    low, high = ((p + z * z / (2 * m) + x) / scale for x in (-half, half))
-    return max(0.0, min(p, low)), min(1.0, max(p, high))
-
-
-def bounded(rows: Rows, classes: set[str], confidence: float) -> tuple[float | None, float, float]:
-    known, z = [row for row in rows if row[0] is not None], NormalDist().inv_cdf((1 + confidence) / 2)
-    scored = {k for *_, k in known}
-    rows = rows + [(None, "", k) for k in classes - {k for *_, k in rows}]
-    low = interval([(y or 0.0, c, k) for y, c, k in rows], classes, z)[0]
-    high = interval([(1.0 if y is None else y, c, k) for y, c, k in rows], classes, z)[1]
-    return linear(known, scored)[0] if known and scored == classes else None, low, high
-
-
-def figure(found: list[tuple[Any, str, str, str]], metric: Json) -> Json:
-    rows = [(y, c, k) for y, c, k, _ in found if y != "outside"]
-    classes = {k for _, _, k, _ in found} if metric["over"] else {""}
-    known = [(y, c, k) for y, c, k in rows if y is not None]
-    if metric["aggregate"] == "gap":
-        each = 1 - 0.05 / len(classes)
-        parts = [bounded([(y, c, "") for y, c, k in rows if k == name], {""}, each) for name in classes]
-        values = [value for value, _, _ in parts if value is not None]
-        value = max(values) - min(values) if len(values) == len(parts) > 1 else None
-        low = max(0.0, *(a[1] - b[2] for a in parts for b in parts if a is not b), 0.0)
-        high = max((a[2] - b[1] for a in parts for b in parts if a is not b), default=1.0)
-    else:
-        value, low, high = bounded(rows, classes, 0.95)
-    if metric["scale"] == "signed":
-        value, low, high = value and 2 * value - 1 if value is not None else None, 2 * low - 1, 2 * high - 1
-    return {
-        "value": value,
-        "low": low,
-        "high": high,
-        "n": len(known),
-        "clusters": len({c for _, c, _ in known if c}) + sum(not c for _, c, _ in known),
-        "unscored": len(rows) - len(known),
-        "outside": len(found) - len(rows),
-        "counts": dict(Counter(disposition for *_, disposition in found)),
-    }
-
-
-def figures(plan: Json, items: list[Json], records: dict[Any, Json]) -> Iterator[Json]:
-    for entry, subject in ((b, s) for b in plan["benchmarks"] for s in subjects(plan, b)):
-        own = [(i, records[entry["name"], i["id"], subject["name"]]) for i in items if i["benchmark"] == entry["name"]]
-        for metric in entry["metrics"]:
-            which = {"benchmark": entry["name"], "subject": subject["name"], "metric": metric["name"]}
-            groups = {(k, i["groups"][k]) for k in metric["by"] for i, _ in own if k in i["groups"]}
-            for key, value in [("", ""), *sorted(groups, key=lambda group: (metric["by"].index(group[0]), group[1]))]:
-                found = [(i, r) for i, r in own if not key or i["groups"].get(key) == value]
-                classed = [(i, i["groups"].get(metric["over"], ""), r) for i, r in found]
-                rows = [(r["scores"][metric["name"]], i["cluster"], k, r["disposition"]) for i, k, r in classed]
-                yield which | {"group": f"{key}={value}" if key else ""} | figure(rows, metric)
-
-
-def same(a: Any, b: Any) -> bool:
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    numbers = isinstance(a, int | float) and isinstance(b, int | float)
-    return abs(a - b) <= 1e-9 if numbers else bool(a == b)
 
 
 def disposition(record: Json) -> str:
@@ -232,25 +134,6 @@ def shard(path: Path, plan: str) -> tuple[Json, list[Json], Json]:
     return opened, [fields for fields in rest if fields["kind"] == "item"], sealed
 
 
-def check_gates(plan: Json, found: list[Json], seal: Json) -> None:
-    known = {tuple(f[k] for k in ("benchmark", "subject", "metric", "group")): f for f in found}
-    ran, rows, rulings = {b["name"]: subjects(plan, b) for b in plan["benchmarks"]}, list(seal["gates"]), []
-    for gate in plan["gates"]:
-        one = gate["subject"] or gate["benchmark"] not in ran
-        for subject in [gate["subject"]] if one else [s["name"] for s in ran[gate["benchmark"]]]:
-            key = (gate["benchmark"], subject, gate["metric"], gate["group"])
-            f: Json = {name: known[key][name] if key in known else None for name in ("value", "low", "high")}
-            sign, limit = (1, gate["at_least"]) if gate["at_most"] is None else (-1, gate["at_most"])
-            missed = f["value"] is not None and sign * f["value"] < sign * limit
-            holds = f["value"] is not None and sign * f["low" if sign > 0 else "high"] >= sign * limit
-            rulings.append("pass" if holds else "fail" if missed else "inconclusive")
-            row = gate | f | {"subject": subject, "ruling": rulings[-1], "reason": rows[0]["reason"]}
-            assert same(row, rows.pop(0)), f"the seal does not say {row}"
-    doubt = "inconclusive" in rulings or plan["absent"]
-    verdict = "fail" if "fail" in rulings else "inconclusive" if doubt else "pass" if rulings else "none"
-    assert (rows, seal["verdict"]) == ([], verdict), f"the verdict is {seal['verdict']} and should be {verdict}"
-
-
 def verify(run: Path) -> None:
     [(raw, plan)], [(_, seal)] = lines(run / "plan.json"), lines(run / "seal.json")
     models = {model["name"]: model["identity"] for model in plan["models"]}
@@ -291,9 +174,6 @@ def verify(run: Path) -> None:
     bare = ({k: v for k, v in r.items() if k not in {"n", "prev", "seconds"}} for r in records.values())
     each = sorted(hashlib.sha256(canonical(record).encode()).digest() for record in bare)
     assert seal["results"] == digest(b"".join(each)), "the results are others"
-    computed = list(figures(plan, items, records))
-    assert all(same(a, b) for a, b in zip(computed, seal["figures"], strict=True)), "a figure is another"
-    check_gates(plan, computed, seal)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,19 +13,23 @@ from hypothesis import strategies as st
 from orca_guard.errors import BadInput, ExitCode
 from orca_guard.gates import (
     EXIT_CODES,
+    Found,
     Gate,
     GateResult,
+    Look,
     Ruling,
     evaluate,
     gate_json,
     gates_of,
     result_json,
     subjects_of,
+    unreachable,
     verdict,
 )
 from orca_guard.items import Metric, metric_json
 
 ACCURACY = metric_json(Metric(name="accuracy"))
+GAP = metric_json(Metric(name="gap", aggregate="gap", over="group"))
 SIGNED = metric_json(Metric(name="bias", scale="signed"))
 PLAN: dict[str, Any] = {
     "arms": [{"name": "plain"}, {"name": "guarded"}],
@@ -33,22 +38,27 @@ PLAN: dict[str, Any] = {
         {
             "name": "sums",
             "kind": "question",
-            "metrics": [ACCURACY | {"by": ["category"]}, ACCURACY | {"name": "coverage"}],
+            "metrics": [ACCURACY | {"by": ["category"]}, ACCURACY | {"name": "coverage"}, GAP],
         },
         {"name": "cloze", "kind": "score", "metrics": [ACCURACY, SIGNED]},
     ],
     "absent": [{"benchmark": "far", "reason": "no data"}],
 }
+MARGIN = {"at_least": None, "margin": 0.1, "baseline": "plain"}
 GATE = {"benchmark": "sums", "metric": "accuracy", "at_least": 0.5}
 
 
-def figure(low: float, value: float | None, high: float, **which: str) -> dict[str, Any]:
-    where = {"benchmark": "sums", "subject": "plain", "metric": "accuracy", "group": ""} | which
-    return where | {"value": value, "low": low, "high": high}
+def looking(**found: Found) -> Look:
+    """What there is for these arms."""
+    return lambda _gate, subject: found.get(subject)
 
 
-def ruled(gate: Gate, *figures: dict[str, Any]) -> list[tuple[str, Ruling]]:
-    return [(result.subject, result.ruling) for result in evaluate([gate], figures, PLAN)]
+def saw(low: float, value: float | None, high: float, **more: Any) -> Found:
+    return Found(**{"value": value, "low": low, "high": high, "clusters": 50, **more})
+
+
+def ruled(gate: Gate, **found: Found) -> list[tuple[str, Ruling]]:
+    return [(result.subject, result.ruling) for result in evaluate([gate], looking(**found), PLAN)]
 
 
 # --- what is accepted ----------------------------------------------------------------------------
@@ -95,8 +105,16 @@ def test_a_gate_comes_back_from_a_plan(subject: str, group: str, threshold: floa
         ({"group": "category"}, "group is written key=value, not 'category'"),
         ({"group": "category="}, "group is written key=value, not 'category='"),
         ({"metric": "coverage", "group": "category=x"}, "unknown group key 'category'. There is none."),
-        ({"at_most": 0.9}, "it has both at_least and at_most; give exactly one"),
-        ({"at_least": None}, "it has neither at_least nor at_most; give exactly one"),
+        ({"at_most": 0.9}, "it has at_least and at_most of at_least, at_most and margin; give exactly one"),
+        ({"at_least": None}, "it has none of at_least, at_most and margin; give exactly one"),
+        ({"at_least": None, "margin": 0.1}, "a margin has a baseline, and nothing else has one"),
+        ({"baseline": "plain"}, "a margin has a baseline, and nothing else has one"),
+        ({**MARGIN, "baseline": "plian"}, "unknown arm 'plian': did you mean 'plain'?"),
+        ({**MARGIN, "subject": "plain"}, "'plain' is its own baseline"),
+        ({**MARGIN, "margin": -0.1}, "margin is a number from 0 to 1, not -0.1"),
+        ({**MARGIN, "metric": "gap"}, "gap is a gap, which has no difference item by item; give at_most"),
+        ({"confidence": 0.4}, "confidence is a number from 0.5 to 1, not 0.4"),
+        ({"confidence": 1}, "confidence is less than 1: nothing is certain"),
         ({"at_least": 50}, "at_least is a number from 0 to 1, not 50"),
         ({"at_least": -0.1}, "accuracy lies between 0 and 1, and the threshold is -0.1"),
         ({"at_least": -1.1}, "at_least is a number from 0 to 1, not -1.1"),
@@ -123,53 +141,59 @@ def test_subjects_are_arms_or_models() -> None:
     [
         ({"at_least": 0.5}, 0.5, 0.7, 0.9, Ruling.PASS),
         ({"at_least": 0.5}, 0.49, 0.7, 0.9, Ruling.INCONCLUSIVE),
-        ({"at_least": 0.5}, 0.3, 0.5, 0.9, Ruling.INCONCLUSIVE),
-        ({"at_least": 0.5}, 0.3, 0.49, 0.9, Ruling.FAIL),
-        ({"at_least": 0.5}, 0.1, 0.2, 0.3, Ruling.FAIL),
+        ({"at_least": 0.5}, 0.3, 0.4, 0.5, Ruling.INCONCLUSIVE),
+        ({"at_least": 0.5}, 0.3, 0.4, 0.49, Ruling.FAIL),
         ({"at_least": 0.0}, 0.0, 0.0, 0.3, Ruling.PASS),
         ({"at_least": 0.0}, 0.0, None, 1.0, Ruling.INCONCLUSIVE),
         ({"at_most": 0.5}, 0.1, 0.3, 0.5, Ruling.PASS),
         ({"at_most": 0.5}, 0.1, 0.3, 0.51, Ruling.INCONCLUSIVE),
-        ({"at_most": 0.5}, 0.1, 0.5, 0.7, Ruling.INCONCLUSIVE),
-        ({"at_most": 0.5}, 0.1, 0.51, 0.7, Ruling.FAIL),
-        ({"at_most": 0.5}, 0.6, 0.7, 0.8, Ruling.FAIL),
+        ({"at_most": 0.5}, 0.5, 0.6, 0.7, Ruling.INCONCLUSIVE),
+        ({"at_most": 0.5}, 0.51, 0.6, 0.7, Ruling.FAIL),
         ({"at_most": 0.0}, 0.0, 0.0, 0.3, Ruling.INCONCLUSIVE),
         ({"at_most": 1.0}, 0.0, None, 1.0, Ruling.INCONCLUSIVE),
+        ({"margin": 0.1, "baseline": "guarded"}, -0.1, 0.0, 0.1, Ruling.PASS),
+        ({"margin": 0.1, "baseline": "guarded"}, -0.11, 0.0, 0.1, Ruling.INCONCLUSIVE),
+        ({"margin": 0.1, "baseline": "guarded"}, -0.3, -0.2, -0.11, Ruling.FAIL),
     ],
 )
-def test_ruling(bounds: dict[str, float], low: float, value: float | None, high: float, ruling: Ruling) -> None:
+def test_ruling(bounds: dict[str, Any], low: float, value: float | None, high: float, ruling: Ruling) -> None:
     (gate,) = gates_of([{"benchmark": "sums", "metric": "accuracy", "subject": "plain", **bounds}], PLAN)
-    assert ruled(gate, figure(low, value, high)) == [("plain", ruling)]
+    assert ruled(gate, plain=saw(low, value, high)) == [("plain", ruling)]
+
+
+@pytest.mark.parametrize("better", [saw(0.9, 0.95, 1, clusters=9), saw(0.9, 0.95, 1, void="circular")])
+def test_evidence_that_is_too_little_or_void_rules_nothing(better: Found) -> None:
+    worse = replace(better, low=0.0, value=0.1, high=0.2)
+    (gate,) = gates_of([GATE], PLAN)
+    assert ruled(gate, plain=better, guarded=worse) == [
+        ("plain", Ruling.INCONCLUSIVE),
+        ("guarded", Ruling.INCONCLUSIVE),
+    ]
 
 
 def test_a_gate_without_a_subject_is_one_for_each() -> None:
     (gate,) = gates_of([GATE], PLAN)
-    figures = [figure(0.6, 0.7, 0.8, subject="guarded"), figure(0.1, 0.2, 0.3, subject="plain")]
-    assert ruled(gate, *figures) == [("plain", Ruling.FAIL), ("guarded", Ruling.PASS)]
+    rulings = ruled(gate, guarded=saw(0.6, 0.7, 0.8), plain=saw(0.1, 0.2, 0.3))
+    assert rulings == [("plain", Ruling.FAIL), ("guarded", Ruling.PASS)]
 
 
-def test_a_gate_looks_at_its_own_figure_alone() -> None:
-    (gate,) = gates_of([GATE | {"subject": "plain", "group": "category=x"}], PLAN)
-    others = [
-        figure(0.9, 0.9, 0.9),
-        figure(0.9, 0.9, 0.9, group="category=y"),
-        figure(0.9, 0.9, 0.9, group="category=x", subject="guarded"),
-        figure(0.9, 0.9, 0.9, group="category=x", metric="coverage"),
-        figure(0.9, 0.9, 0.9, group="category=x", benchmark="cloze"),
+def test_a_margin_is_for_everybody_but_the_baseline() -> None:
+    (gate,) = gates_of([GATE | MARGIN], PLAN)
+    assert ruled(gate, plain=saw(0, 0, 0), guarded=saw(0, 0, 0)) == [("guarded", Ruling.PASS)]
+
+
+def test_where_there_is_no_figure_nothing_is_ruled() -> None:
+    gates = gates_of([GATE | {"subject": "plain"}, {"benchmark": "far", "metric": "any", "at_least": 0.5}], PLAN)
+    results = evaluate(gates, looking(), PLAN)
+    assert [(r.subject, r.ruling, r.value, r.reason) for r in results] == [
+        ("plain", Ruling.INCONCLUSIVE, None, "there is no such figure"),
+        ("", Ruling.INCONCLUSIVE, None, "there is no such figure"),
     ]
-    (result,) = evaluate([gate], others, PLAN)
-    assert (result.ruling, result.value, result.reason) == (Ruling.INCONCLUSIVE, None, "there is no such figure")
-    assert ruled(gate, *others, figure(0.6, 0.6, 0.6, group="category=x")) == [("plain", Ruling.PASS)]
-
-
-def test_a_gate_on_an_absent_benchmark_is_inconclusive() -> None:
-    (gate,) = gates_of([{"benchmark": "far", "metric": "whatever", "at_least": 0.5}], PLAN)
-    assert ruled(gate, figure(0.9, 0.9, 0.9)) == [("", Ruling.INCONCLUSIVE)]
 
 
 def test_a_result_says_what_it_rests_on() -> None:
-    (gate,) = gates_of([GATE], PLAN)
-    row = result_json(evaluate([gate], [figure(0.4, 0.6, 0.8)], PLAN)[0])
+    (gate,) = gates_of([GATE | {"because": "as before"}], PLAN)
+    row = result_json(evaluate([gate], looking(plain=saw(0.4, 0.6, 0.8, note="of 50 items")), PLAN)[0])
     assert json.loads(json.dumps(row)) == row
     assert row == {
         "benchmark": "sums",
@@ -178,41 +202,54 @@ def test_a_result_says_what_it_rests_on() -> None:
         "group": "",
         "at_least": 0.5,
         "at_most": None,
+        "margin": None,
+        "baseline": "",
+        "confidence": 0.95,
+        "because": "as before",
         "ruling": "inconclusive",
         "value": 0.6,
         "low": 0.4,
         "high": 0.8,
-        "reason": "0.6000 holds, but the lower bound 0.4000 does not: not enough evidence",
+        "reason": "0.6000 holds, and the bounds 0.4000 and 0.8000 lie on either side of 0.5: not enough evidence; "
+        "of 50 items",
     }
 
 
 UNIT = st.floats(0, 1)
+SORTED = st.lists(UNIT, min_size=3, max_size=3).map(sorted)
 
 
-@given(st.lists(UNIT, min_size=3, max_size=3).map(sorted), UNIT)
+@given(SORTED, UNIT)
 def test_what_holds_one_way_round_holds_the_other(bounds: list[float], threshold: float) -> None:
     """A rate of at most t is a rate of the opposite of at least -t."""
     low, value, high = bounds
     up = ruled(
-        Gate(benchmark="sums", metric="accuracy", subject="plain", at_least=-threshold), figure(-high, -value, -low)
+        Gate(benchmark="sums", metric="accuracy", subject="plain", at_least=-threshold), plain=saw(-high, -value, -low)
     )
     down = ruled(
-        Gate(benchmark="sums", metric="accuracy", subject="plain", at_most=threshold), figure(low, value, high)
+        Gate(benchmark="sums", metric="accuracy", subject="plain", at_most=threshold), plain=saw(low, value, high)
     )
     assert up == down
 
 
-@given(st.lists(UNIT, min_size=3, max_size=3).map(sorted), UNIT, st.sampled_from(["at_least", "at_most"]))
-def test_no_gate_passes_where_any_number_within_the_bounds_misses(
+@given(SORTED, UNIT, st.sampled_from(["at_least", "at_most"]))
+def test_a_gate_rules_exactly_where_the_whole_interval_is_on_one_side(
     bounds: list[float], threshold: float, key: str
 ) -> None:
     low, value, high = bounds
     (gate,) = gates_of([{"benchmark": "sums", "metric": "accuracy", "subject": "plain", key: threshold}], PLAN)
-    ((_, ruling),) = ruled(gate, figure(low, value, high))
+    ((_, ruling),) = ruled(gate, plain=saw(low, value, high))
     every = threshold <= low if key == "at_least" else high <= threshold
     none = threshold > high if key == "at_least" else low > threshold
     assert (ruling is Ruling.PASS) == every
-    assert ruling is Ruling.FAIL or not none
+    assert (ruling is Ruling.FAIL) == none
+
+
+def test_what_a_perfect_model_could_not_pass_is_told_with_its_arithmetic() -> None:
+    strict, loose = gates_of([{**GATE, "at_least": None, "at_most": limit} for limit in (0.05, 0.06)], PLAN)
+    (told,) = unreachable([strict, loose], looking(plain=saw(0, 0, 0.0503)), PLAN)
+    assert told.startswith("gate 1 (sums accuracy ≤ 0.05) cannot pass: if every item came out right")
+    assert "0.0503" in told
 
 
 # --- all of them ---------------------------------------------------------------------------------
@@ -240,7 +277,7 @@ def test_what_is_absent_passes_nothing() -> None:
 def test_every_verdict_has_an_exit_code() -> None:
     assert {ruling: EXIT_CODES[ruling] for ruling in Ruling} == {
         Ruling.PASS: ExitCode.DONE,
-        Ruling.NONE: ExitCode.DONE,
+        Ruling.NONE: ExitCode.INCONCLUSIVE,
         Ruling.FAIL: ExitCode.FAILED,
         Ruling.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     }

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from orca_guard.errors import BadInput
-from orca_guard.figures import TOLERANCE, Figure, differences, figures_of
+from orca_guard.figures import TOLERANCE, Measured, differences
 from orca_guard.gates import evaluate, gates_of, result_json, verdict
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.chain import Fault
@@ -100,23 +100,23 @@ def _with_items(bundle: Bundle, planned: Planned, data: Path | None, ledger: Led
     with TextIndex(bundle.all_texts()) as texts:
         deriver = Deriver(planned, texts, ledger)
         shards = Shards(bundle, planned, deriver, ledger)
-        figures = _figures(bundle, planned, shards)
+        measured = _measured(bundle, planned, shards)
     run = _Run(bundle=bundle, planned=planned, seal=seal, ledger=ledger, shards=shards, texts=texts, deriver=deriver)
     yield run.settle("items", f"{planned.shape.items.count} items, and they are those of the plan")
     yield check_data(planned, data, ledger)
     yield from run.journal()
     yield from run.derived()
     yield from run.sealed()
-    yield from run.judged(figures)
+    yield from run.judged(measured)
     yield from run.asserted()
 
 
-def _figures(bundle: Bundle, planned: Planned, shards: Shards) -> list[Figure]:
+def _measured(bundle: Bundle, planned: Planned, shards: Shards) -> Measured:
     """Of all records; taking them one after the other is what reads the shards."""
     records = shards.records()
-    figures = figures_of(planned.plan, map(msgspec.to_builtins, bundle.read_items(planned.plan)), records)
+    measured = Measured(planned.plan, map(msgspec.to_builtins, bundle.read_items(planned.plan)), records)
     deque(records, maxlen=0)
-    return figures
+    return measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,29 +202,29 @@ class _Run:
 
     # --- figures and gates ---------------------------------------------------------------------
 
-    def judged(self, figures: list[Figure]) -> Iterator[Check]:
+    def judged(self, measured: Measured) -> Iterator[Check]:
         """Everything that follows from the records, computed again."""
         names = ("results", "figures", "gates", "verdict")
         if self.seal is None:
             yield from (_skipped(name, "there is no seal that says them") for name in names)
             return
-        faults = self._differences(self.seal, figures)
+        faults = self._differences(self.seal, measured)
         for name in names:
             self.ledger.add_all(name, (Fault("seal.json", 0, what) for what in faults[name]))
         yield self.settle("results", "the digest over all records, without times, is the sealed one")
-        yield self.settle("figures", f"{len(figures)} figures come out the same, to {TOLERANCE}")
+        yield self.settle("figures", f"{len(self.seal.shape.figures)} figures come out the same, to {TOLERANCE}")
         yield self.settle("gates", f"{len(self.seal.shape.gates)} rulings come out the same")
         yield self.settle("verdict", f"{self.seal.shape.verdict}, as the gates say together")
 
-    def _differences(self, seal: OpenedSeal, figures: list[Figure]) -> dict[str, list[str]]:
+    def _differences(self, seal: OpenedSeal, measured: Measured) -> dict[str, list[str]]:
         plan, shape = self.planned.plan, seal.shape
         digest = self.shards.results.digest()
         found = {
             "results": [] if shape.results == digest else [f"results are {shape.results}, and come to {digest}"],
-            "figures": differences(shape.figures, figures),
+            "figures": differences(shape.figures, measured.figures()),
         }
         try:
-            results = evaluate(gates_of(plan["gates"], plan), figures, plan)
+            results = evaluate(gates_of(plan["gates"], plan), measured.found, plan)
         except BadInput as error:
             return found | {"gates": [f"the plan's gates make no sense: {error}"], "verdict": []}
         rulings = [result_json(result) for result in results]

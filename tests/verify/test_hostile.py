@@ -116,7 +116,7 @@ def test_a_plan_as_deep_as_json_goes(forger: Forger, bundle: Path) -> None:
 ALONE = """
 import sys
 
-FORBIDDEN = {"accelerate", "cryptography", "numpy", "peft", "pluggy", "safetensors", "sentencepiece", "tokenizers",
+FORBIDDEN = {"accelerate", "cryptography", "peft", "pluggy", "safetensors", "sentencepiece", "tokenizers",
              "torch", "transformers", "huggingface_hub", "httpx", "jinja2"}
 
 class Refuse:

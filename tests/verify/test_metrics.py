@@ -15,7 +15,7 @@ from orca_guard.items import ACCURACY, OUTSIDE, Disposition, Item, Kind, Metric,
 from orca_guard.plan import BenchmarkTable
 from orca_guard.types import Message, Question, Score
 from orca_guard.verify import Status, verify
-from tests import independent_verifier
+from tests import independent_figures, independent_verifier
 from tests.auditing import MODELS, arm, audited, host, request
 
 REFUSED_OUTSIDE: dict[Disposition, Worth] = {Disposition.REFUSED: OUTSIDE}
@@ -124,6 +124,7 @@ def test_two_verifiers_compute_the_same(run: tuple[Path, Any]) -> None:
     report = verify(run[0])
     assert not [check for check in report.checks if check.status is Status.FAULT]
     independent_verifier.verify(run[0])
+    independent_figures.verify(run[0])
 
 
 def said(number: int) -> str:
