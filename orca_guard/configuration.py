@@ -63,7 +63,7 @@ class GuardTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     threshold: float | None = None
-    action: Literal["redact", "revise", "abstain", "block"] | None = None
+    action: Literal["warn", "redact", "revise", "abstain", "block"] | None = None
     on_error: Literal["block", "abstain", "allow"] = "block"
     timeout_s: float = 10.0
     options: dict[str, Any] = {}

@@ -380,6 +380,43 @@ class AskingGuard(Protocol):
 Guard: TypeAlias = TextGuard | AskingGuard
 
 
+@runtime_checkable
+class Classifying(Protocol):
+    """A guard that asks classifiers for scores, and says which."""
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """Directories or hub ids; their digests are part of the pipeline's identity."""
+        ...
+
+
+@runtime_checkable
+class ClassifierServer(Target, Protocol):
+    """Answers `Classify` requests, and needs no language model for that. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """For listings."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    def describe(self, reference: str, /, *, offline: bool = False) -> Mapping[str, str]:
+        """Digests of everything in a classifier that decides its scores; its weights are not loaded.
+
+        Args:
+            reference: a directory or hub id.
+            offline: never touch the network.
+
+        Raises:
+            OrcaGuardError: what is wrong with it.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
     """The operating point a pipeline gives a guard; None leaves the guard's own default."""

@@ -252,7 +252,9 @@ def decide(verdicts: Iterable[Verdict]) -> Action:
 
 
 def effect(verdict: Verdict) -> Action:
-    """What one verdict leads to."""
+    """What one verdict leads to: a WARN lets the text through."""
+    if verdict.action is Action.WARN:
+        return Action.ALLOW
     if verdict.action is not Action.ERROR:
         return verdict.action
     return verdict.on_error if verdict.on_error in ON_ERROR and verdict.on_error else Action.BLOCK

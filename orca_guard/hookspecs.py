@@ -23,7 +23,16 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from orca_guard.contracts import Benchmark, GuardFactory, ModelLoader, NamedModel, Scorer, SelectorFactory, Strategy
+    from orca_guard.contracts import (
+        Benchmark,
+        ClassifierServer,
+        GuardFactory,
+        ModelLoader,
+        NamedModel,
+        Scorer,
+        SelectorFactory,
+        Strategy,
+    )
     from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 GROUP = "orca_guard"
@@ -57,6 +66,11 @@ def scorers() -> Iterable[Scorer]:  # type: ignore[empty-body]
 @hookspec
 def guards() -> Iterable[GuardFactory]:  # type: ignore[empty-body]
     """Guards with logic of their own."""
+
+
+@hookspec
+def classifiers() -> Iterable[ClassifierServer]:  # type: ignore[empty-body]
+    """What serves the classifiers that guards ask for, whatever model answers."""
 
 
 @hookspec

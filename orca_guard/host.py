@@ -32,7 +32,7 @@ from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 OWN_DISTRIBUTION = "orca-guard"
-PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "benchmarks", "commands")
+PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "classifiers", "benchmarks", "commands")
 OBSERVERS = ("run_started", "item_recorded", "run_finished")
 Status: TypeAlias = Literal["loaded", "blocked", "failed"]
 Event: TypeAlias = RunStarted | ItemRecorded | RunFinished
@@ -256,6 +256,11 @@ class Host:
         return Registry("guard", [*self._collect("guards", (GuardFactory,)), *made], self.plugins)
 
     @cached_property
+    def classifiers(self) -> Registry[ClassifierServer]:
+        """What serves the classifiers that guards ask for."""
+        return Registry("classifier server", self._collect("classifiers", (ClassifierServer,)), self.plugins)
+
+    @cached_property
     def benchmarks(self) -> Registry[Benchmark]:
         """What an audit measures."""
         return Registry("benchmark", self._collect("benchmarks", (Benchmark,)), self.plugins)
@@ -274,6 +279,7 @@ class Host:
             "strategies": self.strategies,
             "selectors": self.selectors,
             "guards": self.guards,
+            "classifiers": self.classifiers,
             "benchmarks": self.benchmarks,
             "commands": self.commands,
         }

@@ -341,9 +341,10 @@ class Reading:
 
 
 class Action(StrEnum):
-    """What a guard wants done, from harmless to severe."""
+    """What a guard wants done, from harmless to severe. WARN lets the text through, and the answer carries a warning."""
 
     ALLOW = "allow"
+    WARN = "warn"
     REDACT = "redact"
     REVISE = "revise"
     ABSTAIN = "abstain"

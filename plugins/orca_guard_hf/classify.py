@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from orca_guard.errors import BadInput, ModelFailed
+from orca_guard.errors import BadInput, ModelFailed, TextTooLong
 from orca_guard.identity import digest_of
 from orca_guard.types import Classification, Classify, TokenSpan
 from orca_guard_hf.directory import inspect
@@ -77,7 +77,7 @@ class Classifiers:
             )
 
     def _get(self, reference: str) -> Classifier:
-        directory = inspect(_locate(reference, offline=self._offline, code=self._trust))
+        directory = inspect(located(reference, offline=self._offline, code=self._trust))
         key = digest_of(directory.digests(code=self._trust))
         if key not in self._loaded:
             with LOADING:
@@ -85,7 +85,8 @@ class Classifiers:
         return self._loaded[key]
 
 
-def _locate(reference: str, *, offline: bool, code: bool) -> Path:
+def located(reference: str, *, offline: bool, code: bool) -> Path:
+    """The directory that a reference stands for. Raises as `hub.download` does."""
     path = Path(reference).expanduser()
     name, _, revision = reference.partition("@")
     if path.exists() or not is_hub_id(name):
@@ -150,10 +151,7 @@ def _check_lengths(classifier: Classifier, texts: Sequence[_Text], start: int) -
         rows = _encode(classifier, texts)["input_ids"]
     for number, row in enumerate(rows, start):
         if len(row) > classifier.longest:
-            raise BadInput(
-                f"text {number} has {len(row)} tokens, but the classifier reads {classifier.longest} at once: "
-                f"{len(row) - classifier.longest} too many. Cut it into windows."
-            )
+            raise TextTooLong(number=number, tokens=len(row), longest=classifier.longest)
 
 
 def _logits(classifier: Classifier, encoded: Any) -> Tensor:
