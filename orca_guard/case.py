@@ -261,6 +261,14 @@ class Case:
 
     # --- guards --------------------------------------------------------------------------------
 
+    def verdict(self, place: GuardInPlace, exhibit: Exhibit) -> Generator[Requests, Replies, Verdict]:
+        """What one guard says of one exhibit, with nothing else of the pipeline taking part."""
+        self._started = time.monotonic()
+        if isinstance(place.guard, TextGuard):
+            [verdict] = yield from _verdicts([place], [exhibit])
+            return verdict
+        return (yield from self._examined(place, place.guard, exhibit))
+
     def _judged(self, exhibits: Sequence[Exhibit], stage: Stage) -> Generator[Requests, Replies, list[Verdict]]:
         """Every guard of this stage on every exhibit; asking guards only when the others have not stopped it."""
         places = [place for place in self._pipeline.guards if place.sees(stage)]

@@ -389,6 +389,11 @@ class Classifying(Protocol):
         """Directories or hub ids; their digests are part of the pipeline's identity."""
         ...
 
+    @property
+    def scored_by(self) -> Mapping[str, Any]:
+        """What else decides its scores: labels, functions; not its threshold."""
+        ...
+
 
 @runtime_checkable
 class ClassifierServer(Target, Protocol):
@@ -404,12 +409,13 @@ class ClassifierServer(Target, Protocol):
         """One line for listings."""
         ...
 
-    def describe(self, reference: str, /, *, offline: bool = False) -> Mapping[str, str]:
+    def describe(self, reference: str, /, *, offline: bool = False, fresh: bool = False) -> Mapping[str, str]:
         """Digests of everything in a classifier that decides its scores; its weights are not loaded.
 
         Args:
             reference: a directory or hub id.
             offline: never touch the network.
+            fresh: compute them whatever is remembered.
 
         Raises:
             OrcaGuardError: what is wrong with it.
@@ -419,11 +425,22 @@ class ClassifierServer(Target, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
-    """The operating point a pipeline gives a guard; None leaves the guard's own default."""
+    """The operating point a pipeline gives a guard; None leaves the guard's own default.
+
+    Attributes:
+        threshold: where it stands.
+        action: what a hit leads to.
+        options: what only this guard understands.
+        offline: never touch the network.
+        sound: whether measured evidence says that its scores tell enough apart: without it, a guard that is made of a
+            trained scorer warns unless it is given an action.
+    """
 
     threshold: float | None = None
     action: Action | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    offline: bool = False
+    sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,3 +451,5 @@ class GuardFactory:
     summary: str
     make: Callable[[GuardSettings], Guard]
     """Raises `UsageError` for a setting it does not know."""
+    operating_point: Path | None = None
+    """A file that says how good it is as it comes: see `operating.OperatingPoint`."""

@@ -8,6 +8,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points, version
@@ -20,6 +21,7 @@ from orca_guard import hookspecs
 from orca_guard.contracts import (
     API_VERSION,
     Benchmark,
+    ClassifierServer,
     GuardFactory,
     ModelLoader,
     NamedModel,
@@ -27,7 +29,7 @@ from orca_guard.contracts import (
     SelectorFactory,
     Strategy,
 )
-from orca_guard.errors import BadInput, NameWithdrawn, PluginFailed, UnknownName, suggest
+from orca_guard.errors import BadInput, NameWithdrawn, OrcaGuardError, PluginFailed, UnknownName, suggest
 from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
@@ -373,6 +375,20 @@ class Host:
                 plugin.provides[hook] = tuple(sorted(item.name for item in items))
                 claims += [(item.name, Provided(item, plugin)) for item in items]
         return claims
+
+
+@contextmanager
+def blaming(plugin: Plugin, what: str) -> Iterator[None]:
+    """Whatever a plugin's own code raises makes what needs it refuse to run, and names it.
+
+    An exit or a panic is among that; only a deliberate error of ours and the user's Ctrl-C pass through.
+    """
+    try:
+        yield
+    except (OrcaGuardError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise PluginFailed(f"{plugin} failed {what}: {type(error).__name__}: {error}") from error
 
 
 class _Unfit(Exception):

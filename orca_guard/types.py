@@ -341,7 +341,7 @@ class Reading:
 
 
 class Action(StrEnum):
-    """What a guard wants done, from harmless to severe. WARN lets the text through, and the answer carries a warning."""
+    """What a guard wants done, from harmless to severe. WARN lets the text through, and the answer says so."""
 
     ALLOW = "allow"
     WARN = "warn"

@@ -49,6 +49,7 @@ ORDER = (
     ("drive",),
     ("case",),
     ("pipeline",),
+    ("placing",),
     ("assembly",),
     ("plan", "measuring", "recording"),
     ("freezing",),
@@ -98,6 +99,7 @@ KNOW = {
 LONG_FILES = {
     "orca_guard/reading.py": "one reader for four forms, and its vectors hold it together",
     "orca_guard/types.py": "every noun on one page",
+    "orca_guard/contracts.py": "every contract on one page",
     "orca_guard/host.py": "the only file that touches pluggy",
     "plugins/orca_guard_nano/recipe/chat.py": "tables of phrases",
     "plugins/orca_guard_nano/recipe/reading.py": "tables of phrases",

@@ -33,7 +33,7 @@ class ClassifierDirectories:
     _places: dict[str, Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def describe(self, reference: str, /, *, offline: bool = False) -> Mapping[str, str]:
+    def describe(self, reference: str, /, *, offline: bool = False, fresh: bool = False) -> Mapping[str, str]:
         """Digests of weights, tokenizer and configuration, which decide every score.
 
         Raises:
@@ -46,7 +46,7 @@ class ClassifierDirectories:
         directory = inspect(located(reference, offline=offline, code=False))
         with self._lock:
             self._places[reference] = directory.path
-        return directory.digests(code=False, fresh=True)
+        return directory.digests(code=False, fresh=fresh)
 
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
         """Answer what waits, many requests in one forward."""
@@ -97,9 +97,10 @@ class ClassifierDirectories:
         if path is not None:
             request = replace(request, model=str(path))
         try:
-            return _shared().classify(request, batch_size=BATCH)
+            reply: Classification = _shared().classify(request, batch_size=BATCH)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:  # what torch raises while it computes
             raise ModelFailed(f"the classifier {request.model} could not answer: {error}") from error
+        return reply
 
 
 def _kind(request: Classify) -> Any:

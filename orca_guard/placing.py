@@ -1,0 +1,188 @@
+"""Puts a pipeline's guards in their places: made, held against their operating points, identified."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from orca_guard import operating
+from orca_guard.configuration import GuardTable
+from orca_guard.contracts import (
+    AskingGuard,
+    ClassifierServer,
+    Classifying,
+    Guard,
+    GuardFactory,
+    GuardSettings,
+    TextGuard,
+)
+from orca_guard.errors import BadInput, PluginFailed, UsageError
+from orca_guard.guards import GuardInPlace, ScorerGuard
+from orca_guard.host import Host, Plugin, Provided, blaming
+from orca_guard.identity import digest_file, digest_of
+from orca_guard.operating import OperatingPoint
+from orca_guard.types import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A guard in its place, and what the pipeline says of it.
+
+    Attributes:
+        place: the guard.
+        identity: everything that decides its verdicts.
+        server: what answers its `Classify` requests; None where it asks none.
+        warning: what a person should know of it; empty where there is nothing.
+    """
+
+    place: GuardInPlace
+    identity: Mapping[str, Any]
+    server: ClassifierServer | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """How guards are put in their places.
+
+    Attributes:
+        offline: never touch the network.
+        fresh: compute digests whatever is remembered of them.
+    """
+
+    offline: bool = False
+    fresh: bool = False
+
+
+def put(table: GuardTable, position: int, host: Host, circumstances: Circumstances) -> Placed:
+    """The guard that a pipeline file names, where it says.
+
+    Raises:
+        UsageError: nothing has this name, or a setting makes no sense.
+        BadInput: its operating point is of another scorer, or a classifier is not what it should be.
+        PluginFailed: the plugin made something that is no guard.
+    """
+    found = host.guards.find(table.name)
+    settings = GuardSettings(
+        threshold=table.threshold,
+        action=Action(table.action) if table.action else None,
+        options=table.options,
+        offline=circumstances.offline,
+    )
+    guard = _made(found, settings)
+    server, digests = _described(guard, host, circumstances)
+    scorer = scorer_digest(guard, settings, digests)
+    point = _point(table, found.item, scorer)
+    if point is not None:
+        threshold = point.threshold if table.threshold is None else table.threshold
+        settings = replace(settings, threshold=threshold, sound=point.sound)
+        guard = _made(found, settings)
+    place = _placed(guard, position, table, found.plugin, settings=settings, scorer=scorer, point=point)
+    return Placed(
+        place=place,
+        identity=_identity(place, found.plugin, digests),
+        server=server,
+        warning=_warning(guard, table, point),
+    )
+
+
+def scorer_digest(guard: Guard, settings: GuardSettings, classifiers: Sequence[Mapping[str, str]]) -> str:
+    """Digest of what decides a guard's scores, whatever its threshold: classifiers and labels, or its source."""
+    if isinstance(guard, Classifying):
+        return digest_of({"classifiers": [dict(one) for one in classifiers], "by": dict(guard.scored_by)})
+    source = inspect.getsourcefile(type(guard.scorer if isinstance(guard, ScorerGuard) else guard))
+    return digest_of({"source": digest_file(Path(source)) if source else "", "options": dict(settings.options)})
+
+
+def _made(found: Provided[GuardFactory], settings: GuardSettings) -> Guard:
+    with blaming(found.plugin, f"to make guard {found.item.name!r}"):
+        guard = found.item.make(settings)
+    if not isinstance(guard, TextGuard | AskingGuard):
+        raise PluginFailed(f"{found.plugin} made something of {found.item.name!r} that is no guard")
+    return guard
+
+
+def _described(
+    guard: Guard, host: Host, circumstances: Circumstances
+) -> tuple[ClassifierServer | None, list[Mapping[str, str]]]:
+    if not isinstance(guard, Classifying) or not guard.classifiers:
+        return None, []
+    names = host.classifiers.names()
+    if len(names) != 1:
+        several = f"{' and '.join(names)} serve them: leave out all but one with --no-plugin"
+        raise UsageError(f"guard {guard.name!r} needs a classifier, and {several if names else 'no plugin serves any'}")
+    found = host.classifiers.find(names[0])
+    with blaming(found.plugin, f"to describe the classifier of guard {guard.name!r}"):
+        return found.item, [
+            found.item.describe(reference, offline=circumstances.offline, fresh=circumstances.fresh)
+            for reference in guard.classifiers
+        ]
+
+
+def _point(table: GuardTable, factory: GuardFactory, scorer: str) -> OperatingPoint | None:
+    """The point the file names, which has to be of this scorer; or the one that comes with the guard, if it is."""
+    if table.operating_point:
+        point = operating.read(Path(table.operating_point).expanduser())
+        if (point.guard, point.scorer) != (table.name, scorer):
+            what = "another scorer" if point.guard == table.name else f"guard {point.guard!r}"
+            raise BadInput(
+                f"the operating point {table.operating_point} is of {what}, and says nothing of guard {table.name!r} "
+                "as it stands here. Make one with `orca-guard guards calibrate`."
+            )
+        return point
+    if factory.operating_point is None or not factory.operating_point.is_file():
+        return None
+    point = operating.read(factory.operating_point)
+    return point if point.scorer == scorer else None
+
+
+def _placed(
+    guard: Guard,
+    position: int,
+    table: GuardTable,
+    plugin: Plugin,
+    **more: Any,
+) -> GuardInPlace:
+    with blaming(plugin, f"to put guard {table.name!r} in its place"):
+        return GuardInPlace(
+            guard=guard,
+            target=f"guard {position} {table.name}",
+            on_error=Action(table.on_error),
+            timeout_s=table.timeout_s,
+            **more,
+        )
+
+
+def _identity(place: GuardInPlace, plugin: Plugin, classifiers: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    settings = place.settings
+    return {
+        "name": place.name,
+        "threshold": settings.threshold,
+        "action": settings.action.value if settings.action else None,
+        "options": msgspec.to_builtins(settings.options),
+        "on_error": place.on_error.value,
+        "timeout_s": place.timeout_s,
+        **({"classifiers": [dict(one) for one in classifiers]} if classifiers else {}),
+        **({"operating_point": place.point.digest} if place.point else {}),
+        **plugin.identity(),
+    }
+
+
+def _warning(guard: Guard, table: GuardTable, point: OperatingPoint | None) -> str:
+    """Why a trained scorer warns and does no more, where nobody chose that."""
+    if not isinstance(guard, Classifying) or table.action is not None:
+        return ""
+    if point is None:
+        return (
+            f"guard {table.name!r} only warns: how good this scorer is has not been measured. Measure it with "
+            "`orca-guard guards calibrate`, or give the guard an action"
+        )
+    if not point.sound:
+        least = f"{point.auroc.low:.2f} on {point.data}"
+        return f"guard {table.name!r} only warns: it is no better than an AUROC of {least}"
+    return ""
