@@ -24,7 +24,7 @@ from orca_guard.forms import Forms
 from orca_guard.host import Host, Plugin, Provided, blaming, own_identity
 from orca_guard.identity import digest_of
 from orca_guard.pipeline import Limits, Pipeline
-from orca_guard.placing import Circumstances, put
+from orca_guard.placing import Circumstances, Placed, put
 from orca_guard.types import Decoding
 
 VOLATILE = ("date", "placement")
@@ -65,11 +65,12 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
         NotReady: a plugin that is needed failed, a name was withdrawn, a model does not load.
     """
     strategies = {name: host.strategies.find(name) for name in table.strategies}
-    circumstances = Circumstances(offline=table.model.offline, fresh=opener is described)
-    guards = [put(guard, n, host, circumstances) for n, guard in enumerate(configuration.guards_of(table))]
+    for guard in configuration.guards_of(table):
+        host.guards.find(guard.name)
     selector, selector_plugin = _selector(table, host)
     loader, spec = resolve(table.model, host)
     model = opener(loader, spec)
+    guards = _guards(table, model, host, fresh=opener is described)
     pipeline = Pipeline(
         model=model,
         strategies={name: provided.item for name, provided in strategies.items()},
@@ -103,6 +104,12 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
         "system": table.system,
     }
     return replace(pipeline, identity=identity, digest=digest_of(lasting(identity)))
+
+
+def _guards(table: PipelineTable, model: Model, host: Host, *, fresh: bool) -> list[Placed]:
+    kept = {key: value for key, value in model.identity.items() if not key.startswith(VOLATILE)}
+    circumstances = Circumstances(model=digest_of(kept), offline=table.model.offline, fresh=fresh)
+    return [put(guard, n, host, circumstances) for n, guard in enumerate(configuration.guards_of(table))]
 
 
 def lasting(identity: Mapping[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,8 @@ class Case:
         if not isinstance(request, Generate):
             return replace(request, target=request.target or self._pipeline.target)
         decoding = self._pipeline.decoding
+        if request.temperature is not None:
+            decoding = replace(decoding, temperature=request.temperature)
         return replace(
             request,
             target=request.target or self._pipeline.target,

@@ -382,16 +382,19 @@ Guard: TypeAlias = TextGuard | AskingGuard
 
 @runtime_checkable
 class Classifying(Protocol):
-    """A guard that asks classifiers for scores, and says which."""
+    """A guard whose scores come from trained models, and says from which.
+
+    Without measured evidence that its scores tell enough apart it warns, unless the pipeline gives it an action.
+    """
 
     @property
     def classifiers(self) -> tuple[str, ...]:
-        """Directories or hub ids; their digests are part of the pipeline's identity."""
+        """Directories or hub ids that it asks; their digests are part of the pipeline's identity."""
         ...
 
     @property
     def scored_by(self) -> Mapping[str, Any]:
-        """What else decides its scores: labels, functions; not its threshold."""
+        """What else decides its scores: labels, functions; not its threshold. `model` stands for the pipeline's own."""
         ...
 
 

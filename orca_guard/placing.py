@@ -51,10 +51,12 @@ class Circumstances:
     """How guards are put in their places.
 
     Attributes:
+        model: digest of the pipeline's model, for scores that are its own.
         offline: never touch the network.
         fresh: compute digests whatever is remembered of them.
     """
 
+    model: str = ""
     offline: bool = False
     fresh: bool = False
 
@@ -76,7 +78,7 @@ def put(table: GuardTable, position: int, host: Host, circumstances: Circumstanc
     )
     guard = _made(found, settings)
     server, digests = _described(guard, host, circumstances)
-    scorer = scorer_digest(guard, settings, digests)
+    scorer = scorer_digest(guard, settings, digests, model=circumstances.model)
     point = _point(table, found.item, scorer)
     if point is not None:
         threshold = point.threshold if table.threshold is None else table.threshold
@@ -91,10 +93,13 @@ def put(table: GuardTable, position: int, host: Host, circumstances: Circumstanc
     )
 
 
-def scorer_digest(guard: Guard, settings: GuardSettings, classifiers: Sequence[Mapping[str, str]]) -> str:
-    """Digest of what decides a guard's scores, whatever its threshold: classifiers and labels, or its source."""
+def scorer_digest(
+    guard: Guard, settings: GuardSettings, classifiers: Sequence[Mapping[str, str]], *, model: str = ""
+) -> str:
+    """Digest of what decides a guard's scores, whatever its threshold: trained models and labels, or its source."""
     if isinstance(guard, Classifying):
-        return digest_of({"classifiers": [dict(one) for one in classifiers], "by": dict(guard.scored_by)})
+        by = {key: model if key == "model" else value for key, value in guard.scored_by.items()}
+        return digest_of({"classifiers": [dict(one) for one in classifiers], "by": by})
     source = inspect.getsourcefile(type(guard.scorer if isinstance(guard, ScorerGuard) else guard))
     return digest_of({"source": digest_file(Path(source)) if source else "", "options": dict(settings.options)})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+import math
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,9 @@ LARGEST = 32_768
 
 TOGETHER = 16
 """Windows of one text in one request."""
+
+PAIRS = 64
+"""Pairs in one request."""
 
 SMALLEST = 2
 """Characters of a window that must fit: below that, what it is paired with fills the classifier."""
@@ -41,7 +45,6 @@ def classified(
     model: str,
     text: str,
     *,
-    wrapped: Callable[[str], str | tuple[str, str]] = str,
     function: Literal["auto", "sigmoid", "softmax", "none"] = "auto",
     target: str = "",
 ) -> Generator[Requests, Replies, list[Window]]:
@@ -50,18 +53,17 @@ def classified(
     Args:
         model: directory or hub id of the classifier.
         text: of any length; an empty one is one empty window.
-        wrapped: what is put before the classifier for a window, such as a pair of it and something else.
         function: how logits become scores.
         target: as in `Classify`.
 
     Raises:
-        TextTooLong: not even a few characters fit, because what they are paired with fills the classifier.
+        TextTooLong: the classifier cannot read two characters.
         ModelFailed: the reply is none of these texts.
     """
     waiting, done = cut(text, (0, len(text)), LARGEST), list[Window]()
     while waiting:
         batch, later = waiting[:TOGETHER], waiting[TOGETHER:]
-        texts = tuple(wrapped(_readable(text[start:end])) for start, end in batch)
+        texts = tuple(_readable(text[start:end]) for start, end in batch)
         try:
             reply = yield Classify(model=model, texts=texts, function=function, target=target)
         except TextTooLong as error:
@@ -76,6 +78,44 @@ def classified(
 def _readable(text: str) -> str:
     """The text as tokenizers can read it: half of a character pair is a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def classified_beside(
+    model: str, documents: Sequence[str], statements: Sequence[str]
+) -> Generator[Requests, Replies, list[list[Window]]]:
+    """For every statement, what a classifier of pairs says of it beside every window of every document.
+
+    Windows are as large as the classifier can read beside the longest statement. Spans are in characters of the
+    statement; `start` and `end` in those of its document.
+
+    Raises:
+        TextTooLong: a statement leaves no room for any document.
+        ModelFailed: the replies do not fit the pairs.
+    """
+    size = LARGEST
+    while True:
+        places = [(text, *place) for text in documents for place in cut(text, (0, len(text)), size)]
+        pairs = [(_readable(text[a:b]), _readable(said)) for said in statements for text, a, b in places]
+        try:
+            found = yield from _pairs(model, pairs)
+        except TextTooLong as error:
+            size = _fitting((0, max(b - a for _, a, b in places)), error)
+            continue
+        windows = [
+            Window(start=a, end=b, scores=scores, spans=spans)
+            for (scores, spans), (_, a, b) in zip(found, places * len(statements), strict=True)
+        ]
+        return [windows[at : at + len(places)] for at in range(0, len(windows), len(places))]
+
+
+def _pairs(
+    model: str, pairs: Sequence[tuple[str, str]]
+) -> Generator[Requests, Replies, list[tuple[Mapping[str, float], tuple[TokenSpan, ...]]]]:
+    found: list[tuple[Mapping[str, float], tuple[TokenSpan, ...]]] = []
+    for at in range(0, len(pairs), PAIRS):
+        batch = tuple(pairs[at : at + PAIRS])
+        found += _sound((yield Classify(model=model, texts=batch)), len(batch))
+    return found
 
 
 def _fitting(window: tuple[int, int], error: TextTooLong) -> int:
@@ -104,14 +144,22 @@ def _between_words(text: str, least: int, most: int) -> int:
 
 
 def _windows(reply: Replies, places: list[tuple[int, int]]) -> list[Window]:
-    if not isinstance(reply, Classification) or len(places) not in {len(reply.scores), len(reply.spans)}:
-        raise ModelFailed("the classifier did not answer for every text")
-    scores = reply.scores or ({},) * len(places)
-    spans = reply.spans or ((),) * len(places)
     return [
-        Window(start=start, end=end, scores=own, spans=tuple(_moved(span, start) for span in marked))
-        for (start, end), own, marked in zip(places, scores, spans, strict=True)
+        Window(start=start, end=end, scores=scores, spans=tuple(_moved(span, start) for span in spans))
+        for (start, end), (scores, spans) in zip(places, _sound(reply, len(places)), strict=True)
     ]
+
+
+def _sound(reply: Replies, texts: int) -> list[tuple[Mapping[str, float], tuple[TokenSpan, ...]]]:
+    """Scores and spans of every text; a number that is none would be lost in the first comparison."""
+    if not isinstance(reply, Classification) or texts not in {len(reply.scores), len(reply.spans)}:
+        raise ModelFailed("the classifier did not answer for every text")
+    scores: tuple[Mapping[str, float], ...] = reply.scores or ({},) * texts
+    spans: tuple[tuple[TokenSpan, ...], ...] = reply.spans or ((),) * texts
+    marked = (span.scores for of_text in spans for span in of_text)
+    if not all(math.isfinite(score) for one in (*scores, *marked) for score in one.values()):
+        raise ModelFailed("the classifier gave a score that is no number")
+    return list(zip(scores, spans, strict=True))
 
 
 def _moved(span: TokenSpan, by: int) -> TokenSpan:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from orca_guard.case import CLASSIFIERS
 from orca_guard.drive import Done, drive
-from orca_guard.errors import TextTooLong
+from orca_guard.errors import ModelFailed, TextTooLong
 from orca_guard.testing import ScriptedClassifiers
 from orca_guard.types import Failure, TokenSpan
-from orca_guard.windows import LARGEST, Window, classified, cut
+from orca_guard.windows import LARGEST, Window, classified, classified_beside, cut
 
 
 def read(text: str, *, longest: int, **more: Any) -> tuple[list[Window], ScriptedClassifiers]:
@@ -71,6 +71,28 @@ def test_spans_come_in_characters_of_the_whole_text() -> None:
     assert {text[s.start : s.end] for w in windows for s in w.spans} == {"wrong"}
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_not_lost_among_others(score: float) -> None:
+    with pytest.raises(ModelFailed, match="no number"):
+        read("one two three four", longest=2, script=lambda part: {"bad": score if "three" in part else 0.1})
+
+
+def beside(documents: Sequence[str], statements: Sequence[str], *, longest: int) -> Any:
+    server = ScriptedClassifiers(script=lambda pair: {"in": float(pair[1] in pair[0])}, longest=longest)
+    [done] = drive([("", classified_beside("", documents, statements))], {"": server})
+    assert isinstance(done, Done)
+    if isinstance(done.result, Failure):
+        raise done.result.error
+    return done.result
+
+
+@given(st.integers(0, 39), st.integers(5, 30))
+def test_a_statement_is_held_against_every_part_of_every_document(where: int, longest: int) -> None:
+    words = [f"w{n}x" for n in range(40)]
+    found = beside(["other text", " ".join(words)], [words[where], "absent"], longest=longest)
+    assert [max(window.scores["in"] for window in of_one) for of_one in found] == [1.0, 0.0]
+
+
 def test_a_pair_whose_other_half_fills_the_classifier_is_refused() -> None:
     with pytest.raises(TextTooLong):
-        read("a b c", longest=4, wrapped=lambda part: (part, "w " * 10))
+        beside(["a b c"], ["w " * 10], longest=4)

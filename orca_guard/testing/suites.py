@@ -79,7 +79,9 @@ def check_asking_guard(guard: AskingGuard, server: Target) -> None:
         for again in pool.map(lambda _: _examined(guard, shown[:6], server), range(CALLERS)):
             assert [_bare(v) for v in again] == [_bare(v) for v in together[:6]], "callers disturb each other"
     broken = ScriptedClassifiers(script=lambda _: RuntimeError("no classifier"))
-    failed = _examined(guard, [exhibit for exhibit in shown if exhibit.text.strip()], broken)
+    judged = [exhibit for exhibit, verdict in zip(shown, together, strict=True) if verdict.score is not None]
+    assert judged, "some of these it judges"
+    failed = _examined(guard, judged, broken)
     assert {verdict.action for verdict in failed} == {Action.ERROR}, "it passes a text that nothing judged"
 
 
