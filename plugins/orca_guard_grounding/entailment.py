@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from orca_guard.contracts import Examining, GuardFactory, GuardSettings
-from orca_guard.errors import UsageError
+from orca_guard.labels import counted, labels_of
 from orca_guard.types import Action, Exhibit, Stage, Verdict
 from orca_guard.windows import classified_beside
 from orca_guard_grounding.claims import claims
@@ -20,10 +18,7 @@ OPTIONS = frozenset({"model", "label"})
 
 SUPPORTS = ("entailment", "entailed", "supported", "consistent", "factual", "attributable")
 """Labels that mean "held up by the premise", in the order in which they are looked for: of natural-language inference
-and of fact checkers. A classifier with one output is taken at its word."""
-
-UNNAMED = ("LABEL_0", "LABEL_1")
-"""Of two labels without names the second means it, as in MiniCheck's classifiers; of three nobody knows."""
+and of fact checkers. Of MiniCheck's two, which have no names, it is the second. One output alone is taken at its word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,26 +68,12 @@ class Entailment:
 
 
 def supporting(labels: Iterable[str], wanted: str = "") -> str:
-    """The label that means support.
-
-    Raises:
-        UsageError: there is no such label, or none is known.
-    """
+    """The label that means support. Raises `UsageError` as `labels.counted` does."""
     labels = tuple(labels)
-    if wanted and wanted not in labels:
-        raise UsageError(f"the classifier has no label {wanted!r}. It has: {', '.join(labels)}.")
-    if wanted or len(labels) == 1:
-        return wanted or labels[0]
-    if labels == UNNAMED:
-        return UNNAMED[1]
-    for known in SUPPORTS:
-        for label in labels:
-            if label.casefold() == known.casefold():
-                return label
-    raise UsageError(
-        f"which label means that a statement is held up? The classifier has {', '.join(labels)}. "
-        'Say it in the guard\'s options: label = "...".'
-    )
+    if len(labels) == 1:
+        return labels[0]
+    asked = (wanted,) if wanted else ()
+    return counted(labels, wanted=asked, known=SUPPORTS, meaning="that a statement is held up", option="label")[0]
 
 
 def make(settings: GuardSettings) -> Entailment:
@@ -100,18 +81,9 @@ def make(settings: GuardSettings) -> Entailment:
     stands = standing(settings, name=NAME, known=OPTIONS)
     model = directory(settings, name=NAME, what="a classifier of pairs (entailment, or a fact checker)")
     label = str(settings.options.get("label", ""))
-    _check_labels(model, label)
+    if stated := labels_of(model):  # what every verdict would fail on is found out before the first question
+        supporting(stated, label)
     return Entailment(model=model, standing=stands, label=label)
-
-
-def _check_labels(model: str, wanted: str) -> None:
-    """Find out before the first question what every verdict would fail on. What is no directory is seen later."""
-    try:
-        config = json.loads((Path(model).expanduser() / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return
-    if names := config.get("id2label"):
-        supporting((str(names[key]) for key in sorted(names, key=int)), wanted)
 
 
 FACTORY = GuardFactory(name=NAME, summary="statements that the documents do not entail", make=make)

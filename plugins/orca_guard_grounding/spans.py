@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from orca_guard.contracts import Examining, GuardFactory, GuardSettings
-from orca_guard.errors import ModelFailed, UsageError
+from orca_guard.errors import ModelFailed
+from orca_guard.labels import counted, labels_of
 from orca_guard.types import Action, Exhibit, Stage, Verdict
 from orca_guard.windows import Window, classified_beside
 from orca_guard_grounding.settings import Standing, directory, standing
@@ -15,8 +16,9 @@ from orca_guard_grounding.settings import Standing, directory, standing
 NAME = "invented"
 OPTIONS = frozenset({"model", "label"})
 
-INVENTED = ("hallucinated", "hallucination", "unsupported", "invented", "LABEL_1")
-"""Labels that mean "made up", in the order in which they are looked for; the last is LettuceDetect's."""
+INVENTED = ("hallucinated", "hallucination", "unsupported", "invented")
+"""Labels that mean "made up", in the order in which they are looked for; of LettuceDetect's two, which have no names,
+it is the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +67,17 @@ def _tokens(held: Sequence[Window], wanted: str) -> list[tuple[int, int, float]]
     """Every token with its lowest score; all windows have the same tokens, those of the answer."""
     if any([(s.start, s.end) for s in one.spans] != [(s.start, s.end) for s in held[0].spans] for one in held):
         raise ModelFailed("the classifier does not cut the answer into the same tokens beside every window")
-    label = _inventing(held[0].spans[0].scores, wanted) if held[0].spans else ""
+    label = inventing(held[0].spans[0].scores, wanted) if held[0].spans else ""
     return [
         (token.start, token.end, min(one.spans[at].scores[label] for one in held))
         for at, token in enumerate(held[0].spans)
     ]
 
 
-def _inventing(labels: Iterable[str], wanted: str) -> str:
-    labels = tuple(labels)
-    if wanted and wanted not in labels:
-        raise UsageError(f"the classifier has no label {wanted!r}. It has: {', '.join(labels)}.")
-    found = wanted or next((b for a in INVENTED for b in labels if a.casefold() == b.casefold()), "")
-    if not found:
-        raise UsageError(
-            f"which label means that something is made up? The classifier has {', '.join(labels)}. "
-            'Say it in the guard\'s options: label = "...".'
-        )
-    return found
+def inventing(labels: Iterable[str], wanted: str = "") -> str:
+    """The label that means made up. Raises `UsageError` as `labels.counted` does."""
+    asked = (wanted,) if wanted else ()
+    return counted(labels, wanted=asked, known=INVENTED, meaning="that something is made up", option="label")[0]
 
 
 def merged(spans: Iterable[tuple[int, int]], text: str) -> list[tuple[int, int]]:
@@ -100,7 +95,10 @@ def make(settings: GuardSettings) -> Invented:
     """The guard of these settings. Raises `UsageError` for those that make no sense."""
     stands = standing(settings, name=NAME, known=OPTIONS)
     model = directory(settings, name=NAME, what="a token classifier")
-    return Invented(model=model, standing=stands, label=str(settings.options.get("label", "")))
+    label = str(settings.options.get("label", ""))
+    if stated := labels_of(model):  # what every verdict would fail on is found out before the first question
+        inventing(stated, label)
+    return Invented(model=model, standing=stands, label=label)
 
 
 FACTORY = GuardFactory(name=NAME, summary="words that a token classifier holds for made up", make=make)

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from orca_guard.contracts import Examining, GuardFactory, GuardSettings
 from orca_guard.errors import UsageError
+from orca_guard.labels import counted, labels_of
 from orca_guard.types import Action, Exhibit, Stage, Verdict
-from orca_guard_toxicity.labels import counted
 from orca_guard_toxicity.scoring import Function, rated
 
 WEIGHTS = Path(__file__).parent / "weights"
 """The embedded classifier, where there is one."""
+
+KNOWN = (
+    "toxicity",
+    "toxic",
+    "severe_toxicity",
+    "severe_toxic",
+    "obscene",
+    "identity_attack",
+    "identity_hate",
+    "insult",
+    "threat",
+    "sexual_explicit",
+    "hate",
+    "hateful",
+    "hatespeech",
+    "hate_speech",
+    "offensive",
+    "abusive",
+    "abuse",
+)
+"""Labels of toxicity. The identities that some classifiers also label (`male`, `black`) are none. ToxiGen's own name no
+labels, and the second is toxic (microsoft/TOXIGEN, README)."""
 
 OPTIONS = frozenset({"model", "base", "labels", "function", "sha256", "trust_pickle"})
 
@@ -55,7 +76,7 @@ class Toxicity:
         if exhibit.part == "system":
             return Verdict(action=Action.ALLOW)
         rating = yield from rated(self.model, exhibit.text, function=self.function)
-        labels = counted(rating.scores, self.labels)
+        labels = toxic(rating.scores, self.labels)
         score, label, window = rating.worst(labels)
         hit = score >= self.threshold
         where = f" at characters {window.start} to {window.end}" if len(rating.windows) > 1 else ""
@@ -85,7 +106,8 @@ def make(settings: GuardSettings) -> Toxicity:
         raise UsageError(f"guard 'toxicity' cannot have the threshold {settings.threshold:g}: scores lie in [0, 1]")
     model = _directory(options, offline=settings.offline)
     labels = tuple(options.get("labels", ()))
-    _check_labels(model, labels)
+    if stated := labels_of(model):  # what every verdict would fail on is found out before the first question
+        toxic(stated, labels)
     return Toxicity(
         model=model,
         labels=labels,
@@ -115,14 +137,9 @@ def _directory(options: Mapping[str, Any], *, offline: bool) -> str:
     )
 
 
-def _check_labels(model: str, wanted: tuple[str, ...]) -> None:
-    """Find out before the first question what every verdict would fail on. What is no directory is seen later."""
-    try:
-        config = json.loads((Path(model) / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return
-    names = config.get("id2label") or {str(n): f"LABEL_{n}" for n in range(int(config.get("num_labels", 2)))}
-    counted([str(names[key]) for key in sorted(names, key=int)], wanted)
+def toxic(labels: Iterable[str], wanted: Iterable[str] = ()) -> tuple[str, ...]:
+    """The labels that count. Raises `UsageError` as `labels.counted` does."""
+    return counted(labels, wanted=wanted, known=KNOWN, meaning="toxicity")
 
 
 FACTORY = GuardFactory(

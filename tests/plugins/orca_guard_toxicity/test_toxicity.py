@@ -21,8 +21,7 @@ from orca_guard.types import Action, Exhibit, Failure, Message, Question
 from orca_guard_hf.serving import ClassifierDirectories
 from orca_guard_toxicity import guard as guards
 from orca_guard_toxicity.checkpoints import PUBLISHED, directory_of
-from orca_guard_toxicity.guard import make
-from orca_guard_toxicity.labels import counted
+from orca_guard_toxicity.guard import make, toxic
 from orca_guard_toxicity.scoring import Rating, all_rated
 from tests.classifiers import DETOXIFY, IDENTITIES, checkpoint, classifier, tokenizer
 
@@ -101,7 +100,7 @@ def test_the_tail_of_a_long_text_is_judged(ckpt: Path) -> None:
 def test_identities_that_are_labelled_too_do_not_count(ckpt: Path) -> None:
     rating = ratings(directory_of(str(ckpt)), TEXTS[:1])[0]
     assert set(rating.scores) == {*DETOXIFY, *IDENTITIES}
-    assert counted(rating.scores) == DETOXIFY
+    assert toxic(rating.scores) == DETOXIFY
 
 
 def test_a_checkpoint_whose_base_is_elsewhere_needs_to_be_told_where(tmp_path: Path, base: Path) -> None:
@@ -203,16 +202,16 @@ def test_a_published_model_with_another_digest_is_refused(
         (("LABEL_0", "LABEL_1"), ("LABEL_1",)),
         (("non-toxic", "toxic"), ("toxic",)),
         (("NEUTRAL", "HATE"), ("HATE",)),
-        (("toxicity", "male", "insult"), ("toxicity", "insult")),
+        (("male", "insult", "Hate Speech"), ("insult", "Hate Speech")),
     ],
 )
 def test_labels_that_mean_toxicity_are_known(labels: tuple[str, ...], found: tuple[str, ...]) -> None:
-    assert counted(labels) == found
+    assert toxic(labels) == found
 
 
 def test_labels_that_nobody_knows_have_to_be_named(tmp_path: Path) -> None:
     folder = classifier(tmp_path / "c", ["good", "bad"])
-    with pytest.raises(UsageError, match="which labels mean toxicity"):
+    with pytest.raises(UsageError, match="which label means toxicity"):
         make(GuardSettings(options={"model": str(folder)}))
     with pytest.raises(UsageError, match="no label 'worse'"):
         make(GuardSettings(options={"model": str(folder), "labels": ["worse"]}))
