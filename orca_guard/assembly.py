@@ -106,9 +106,18 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
     return replace(pipeline, identity=identity, digest=digest_of(lasting(identity)))
 
 
+def model_opened(table: ModelTable, host: Host) -> tuple[Model, str]:
+    """A model by itself, and the digest that scores of its own are bound to. Raises as `assemble` does."""
+    model = opened(*resolve(table, host))
+    return model, _lasting_digest(model)
+
+
+def _lasting_digest(model: Model) -> str:
+    return digest_of({key: value for key, value in model.identity.items() if not key.startswith(VOLATILE)})
+
+
 def _guards(table: PipelineTable, model: Model, host: Host, *, fresh: bool) -> list[Placed]:
-    kept = {key: value for key, value in model.identity.items() if not key.startswith(VOLATILE)}
-    circumstances = Circumstances(model=digest_of(kept), offline=table.model.offline, fresh=fresh)
+    circumstances = Circumstances(model=_lasting_digest(model), offline=table.model.offline, fresh=fresh)
     return [put(guard, n, host, circumstances) for n, guard in enumerate(configuration.guards_of(table))]
 
 

@@ -25,6 +25,7 @@ BUILT_IN = {
     "audit": "audit",
     "doctor": "doctor",
     "forms": "forms",
+    "guards": "guards",
     "plan": "plan",
     "plugins": "plugins",
     "rescore": "rescore",

@@ -18,7 +18,7 @@ OPTIONS = frozenset({"model", "label"})
 
 SUPPORTS = ("entailment", "entailed", "supported", "consistent", "factual", "attributable")
 """Labels that mean "held up by the premise", in the order in which they are looked for: of natural-language inference
-and of fact checkers. Of MiniCheck's two, which have no names, it is the second. One output alone is taken at its word."""
+and of fact checkers. Of MiniCheck's two, which have no names, it is the second. One output is taken at its word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
