@@ -52,13 +52,14 @@ def described(found: Provided[ModelLoader], spec: ModelSpec) -> Described:
     return model
 
 
-def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pipeline:
+def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened, isolate: bool = False) -> Pipeline:
     """The pipeline that a file describes.
 
     Args:
         table: the file.
         host: where its names are looked up.
         opener: what becomes of its model; `described` loads nothing, and the digest is the same.
+        isolate: guards of other distributions run in processes of their own, unless the file says otherwise.
 
     Raises:
         UsageError: a name that nothing provides, a setting that makes no sense.
@@ -70,7 +71,7 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
     selector, selector_plugin = _selector(table, host)
     loader, spec = resolve(table.model, host)
     model = opener(loader, spec)
-    guards = _guards(table, model, host, fresh=opener is described)
+    guards = _guards(table, model, host, fresh=opener is described, isolate=isolate)
     pipeline = Pipeline(
         model=model,
         strategies={name: provided.item for name, provided in strategies.items()},
@@ -116,8 +117,8 @@ def _lasting_digest(model: Model) -> str:
     return digest_of({key: value for key, value in model.identity.items() if not key.startswith(VOLATILE)})
 
 
-def _guards(table: PipelineTable, model: Model, host: Host, *, fresh: bool) -> list[Placed]:
-    circumstances = Circumstances(model=_lasting_digest(model), offline=table.model.offline, fresh=fresh)
+def _guards(table: PipelineTable, model: Model, host: Host, **more: bool) -> list[Placed]:
+    circumstances = Circumstances(model=_lasting_digest(model), offline=table.model.offline, **more)
     return [put(guard, n, host, circumstances) for n, guard in enumerate(configuration.guards_of(table))]
 
 

@@ -59,6 +59,8 @@ class GuardTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         operating_point: file that `orca-guard guards calibrate` wrote: its threshold, and the evidence for it.
         on_error: what happens when it cannot judge.
         timeout_s: seconds it may take for one batch.
+        isolate: whether it runs in a process of its own, which can be killed; absent leaves that to where the pipeline
+            is used: in audits, guards of other distributions do.
         options: what only this guard understands.
     """
 
@@ -68,6 +70,7 @@ class GuardTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operating_point: str = ""
     on_error: Literal["block", "abstain", "allow"] = "block"
     timeout_s: float = 10.0
+    isolate: bool | None = None
     options: dict[str, Any] = {}
 
 

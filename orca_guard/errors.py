@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from functools import partial
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -99,6 +101,10 @@ class TextTooLong(BadInput):
             f"text {number} has {tokens} tokens, but the classifier reads {longest} at once: "
             f"{tokens - longest} too many. Cut it into windows."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes it keeps its numbers: whoever cuts windows needs them."""
+        return partial(type(self), number=self.number, tokens=self.tokens, longest=self.longest), ()
 
 
 class ConfigurationChanged(UsageError):

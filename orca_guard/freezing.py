@@ -162,7 +162,7 @@ def _lasting(model: Model) -> dict[str, str]:
 
 def _described(arm: Arm, host: Host) -> Pipeline:
     try:
-        return assemble(arm.table, host, opener=described)
+        return assemble(arm.table, host, opener=described, isolate=True)
     except OrcaGuardError as error:
         if len(error.args) == 1:
             error.args = (f"arm {arm.name!r}: {error}",)

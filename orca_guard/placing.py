@@ -25,6 +25,7 @@ from orca_guard.errors import BadInput, PluginFailed, UsageError
 from orca_guard.guards import GuardInPlace, ScorerGuard
 from orca_guard.host import Host, Plugin, Provided, blaming
 from orca_guard.identity import digest_file, digest_of
+from orca_guard.isolation import Unsendable, isolated
 from orca_guard.operating import OperatingPoint
 from orca_guard.types import Action
 
@@ -54,11 +55,13 @@ class Circumstances:
         model: digest of the pipeline's model, for scores that are its own.
         offline: never touch the network.
         fresh: compute digests whatever is remembered of them.
+        isolate: guards of other distributions run in processes of their own, unless the pipeline file says otherwise.
     """
 
     model: str = ""
     offline: bool = False
     fresh: bool = False
+    isolate: bool = False
 
 
 def put(table: GuardTable, position: int, host: Host, circumstances: Circumstances) -> Placed:
@@ -84,13 +87,26 @@ def put(table: GuardTable, position: int, host: Host, circumstances: Circumstanc
         threshold = point.threshold if table.threshold is None else table.threshold
         settings = replace(settings, threshold=threshold, sound=point.sound)
         guard = _made(found, settings)
-    place = _placed(guard, position, table, found.plugin, settings=settings, scorer=scorer, point=point)
+    placed, unsent = _apart(guard, table, wanted=circumstances.isolate and not found.plugin.own)
+    place = _placed(placed, position, table, found.plugin, settings=settings, scorer=scorer, point=point)
     return Placed(
         place=place,
         identity=_identity(place, found.plugin, digests),
         server=server,
-        warning=_warning(guard, table, point),
+        warning=_warning(guard, table, point) or unsent,
     )
+
+
+def _apart(guard: Guard, table: GuardTable, *, wanted: bool) -> tuple[Guard, str]:
+    """The guard in a process of its own, where that is wanted; and why it is not, where nobody insists on it."""
+    if not (wanted if table.isolate is None else table.isolate):
+        return guard, ""
+    try:
+        return isolated(guard, timeout_s=table.timeout_s), ""
+    except Unsendable as error:
+        if table.isolate:
+            raise
+        return guard, f"{error}; until then it can hang this process"
 
 
 def scorer_digest(

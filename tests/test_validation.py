@@ -61,7 +61,7 @@ class Trained:
         limit = 0.5 if self.settings.threshold is None else self.settings.threshold
         stopped = self.settings.action or (Action.BLOCK if self.settings.sound else Action.WARN)
         return Verdict(action=stopped if score >= limit else Action.ALLOW, score=score, threshold=limit)
-        yield  # type: ignore[unreachable]  # it is a generator that asks nothing
+        yield  # it is a generator that asks nothing
 
 
 TRAINED = GuardFactory(name="trained", summary="by a trained model", make=Trained)
