@@ -239,6 +239,57 @@ def calibrate(ctx: click.Context, /, name: str, max_fpr: float, out: Path, **opt
     note(f"{out} written", style="dim")
 
 
+@guards.command(
+    epilog="""\b
+    Example:
+      orca-guard guards value --pipeline my-pipeline.toml --rows answers.jsonl"""
+)
+@click.option("--pipeline", type=PATH, metavar="FILE", help="Pipeline file; its model is not loaded.")
+@click.option("--no-guard", "no_guards", multiple=True, metavar="NAME", help="Leave a guard out of both sides.")
+@click.option("--rows", "rows", type=PATH, multiple=True, required=True, metavar="FILE",
+              help="Labelled answers as JSONL: text, label, and perhaps prompt, context.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def value(
+    ctx: click.Context, /, pipeline: Path | None, no_guards: tuple[str, ...], rows: tuple[Path, ...], *, as_json: bool
+) -> None:
+    """Replay labelled texts as answers through the pipeline, with each guard and without it.
+
+    Tells how much less harm is shown and how much more that is harmless is withheld, answer by answer. The labels are
+    people's: a guard is not judged by its own scorer. Rows that a classifier or a threshold may have been made from do
+    not count.
+    """
+    from orca_guard import labelled  # noqa: PLC0415  # not before the options are known to be good
+    from orca_guard import value as valued  # noqa: PLC0415
+    from orca_guard.api import table_of  # noqa: PLC0415
+    from orca_guard.configuration import overridden  # noqa: PLC0415
+
+    table = overridden(table_of(pipeline), no_guards=no_guards)
+    with _bar("replaying") as step:
+        found = [valued.built(one) for one in valued.worth(table, host_of(ctx), labelled.read(rows).rows, step=step)]
+    if as_json:
+        click.echo(json_text(found, indent=2))
+        return
+    _show_value(found)
+
+
+def _show_value(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+
+    from orca_guard.cli.show import console, note, safe  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("guard", "harm shown", "change", "harmless withheld", "change", "ms added"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        cells = [safe(row["guard"])]
+        for share, change in (("shown", "harm"), ("withheld", "lost")):
+            cells += [f"{row[share]['without']:.1%} → {row[share]['with']:.1%}", _told(row[change])]
+        table.add_row(*cells, f"{row['ms']:.2f}")
+    console().print(table)
+    note(f"{rows[0]['labelled']} labelled answers and {rows[0]['harmless']} others; with the guard minus without it")
+
+
 def _guard_table(name: str, options: Mapping[str, Any], **more: Any) -> GuardTable:
     from orca_guard.configuration import GuardTable  # noqa: PLC0415
 
