@@ -63,6 +63,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         arms: under which pipelines.
         gates: what must hold: see `gates.py`.
         requires: distributions that must be there, as `name==version`, perhaps with ` sha256:…`.
+        sound_guards: guards that every arm must have, with an operating point that says they tell enough apart.
     """
 
     format: int = FORMAT
@@ -75,6 +76,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     arms: tuple[ArmTable, ...] = ()
     gates: tuple[dict[str, Any], ...] = ()
     requires: tuple[str, ...] = ()
+    sound_guards: tuple[str, ...] = ()
 
 
 _TABLES: Mapping[str, type[msgspec.Struct]] = {"benchmarks": BenchmarkTable, "arms": ArmTable}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,12 +19,15 @@ from orca_guard import labelled, operating, validation
 from orca_guard.assembly import assemble
 from orca_guard.configuration import GuardTable, PipelineTable
 from orca_guard.contracts import Examining, GuardFactory, GuardSettings
-from orca_guard.errors import BadInput, GuardFailed, UsageError
+from orca_guard.errors import BadInput, GuardFailed, NotReady, UsageError
+from orca_guard.freezing import freeze
 from orca_guard.host import Host
 from orca_guard.labelled import Labelled, LabelledSet
 from orca_guard.operating import OperatingPoint, Rate, Rows
+from orca_guard.testing.known import KnownLoader
 from orca_guard.types import Action, Exhibit, Scope, Stage, Verdict
 from orca_guard.validation import Scored, alone, calibrated, quality, scored, threshold_under
+from tests import auditing
 from tests.auditing import plugin
 
 
@@ -262,3 +265,28 @@ def test_groups_are_all_there() -> None:
     parts = validation.by_group(every)
     assert sorted(parts) == ["even", "odd"]
     assert sum(map(len, parts.values())) == 60
+
+
+# --- in an audit ---------------------------------------------------------------------------------
+
+
+def audited(table: GuardTable) -> None:
+    arm = auditing.arm()
+    arm = replace(arm, table=msgspec.structs.replace(arm.table, guards=(table,)))
+    extra = plugin(models=[KnownLoader(models=auditing.MODELS)], scorers=[Told()], guards=[TRAINED])
+    freeze(auditing.request(arm, limit=2, sound_guards=("trained",)), Host(extra={"known": extra}))
+
+
+def test_an_audit_that_requires_a_sound_guard_is_inconclusive_without_one(tmp_path: Path) -> None:
+    file = tmp_path / "point.json"
+    scorer = placed(GuardTable(name="trained"), host()).guards[0].scorer
+    with pytest.raises(NotReady, match="has no guard 'trained'") as missing:
+        audited(GuardTable(name="length"))
+    assert missing.value.exit_code == 3
+    with pytest.raises(NotReady, match="has not been measured"):
+        audited(GuardTable(name="trained"))
+    operating.write(point(scorer=scorer, low=0.6), file)
+    with pytest.raises(NotReady, match=r"no better than an AUROC of 0\.60"):
+        audited(GuardTable(name="trained", operating_point=str(file)))
+    operating.write(point(scorer=scorer), file)
+    audited(GuardTable(name="trained", operating_point=str(file)))

@@ -282,7 +282,7 @@ def _show_value(rows: list[dict[str, Any]]) -> None:
     for column in ("guard", "harm shown", "change", "harmless withheld", "change", "ms added"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        cells = [safe(row["guard"])]
+        cells: list[Any] = [safe(row["guard"])]
         for share, change in (("shown", "harm"), ("withheld", "lost")):
             cells += [f"{row[share]['without']:.1%} → {row[share]['with']:.1%}", _told(row[change])]
         table.add_row(*cells, f"{row['ms']:.2f}")
