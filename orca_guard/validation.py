@@ -97,6 +97,16 @@ def stage_of(place: GuardInPlace) -> Stage:
     return "output" if place.sees("output") else "input"
 
 
+def threshold_of(place: GuardInPlace) -> float:
+    """Where a guard stands: as its settings say, else as it says itself. Raises `UsageError` where nothing says so."""
+    guard: Any = place.guard
+    stands = getattr(guard, "standing", guard)
+    found = getattr(stands, "threshold", None) if place.settings.threshold is None else place.settings.threshold
+    if found is None:
+        raise UsageError(f"guard {place.name!r} does not say where it stands: give it a threshold.")
+    return float(found)
+
+
 def scored(
     pipeline: Pipeline, rows: Sequence[Labelled], *, step: Callable[[int], None] = lambda _: None
 ) -> list[Scored]:

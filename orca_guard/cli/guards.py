@@ -134,22 +134,13 @@ def measure(ctx: click.Context, /, name: str, threshold: float | None, **options
     )
     with _bar("scoring") as step:
         rows = validation.scored(pipeline, data.rows, step=lambda done: step(done, len(data.rows)))
-    at = threshold if threshold is not None else _threshold_of(pipeline.guards[0])
+    at = threshold if threshold is not None else validation.threshold_of(pipeline.guards[0])
     parts = {"": rows, **{group: part for group, part in validation.by_group(rows).items() if group}}
     found = [_quality_row(group, validation.quality(part, at)) for group, part in parts.items()]
     if options["as_json"]:
         click.echo(json_text({"guard": name, "data": data.name, "threshold": at, "figures": found}, indent=2))
         return
     _show_quality(found, data.name, at)
-
-
-def _threshold_of(place: Any) -> float:
-    """Where the guard stands by itself: of a guard that keeps it inside, as its verdicts tell it."""
-    if place.settings.threshold is not None:
-        return float(place.settings.threshold)
-    guard = place.guard
-    stands = getattr(guard, "threshold", None)
-    return float(guard.standing.threshold if stands is None and hasattr(guard, "standing") else stands or 0.5)
 
 
 def _quality_row(group: str, found: Any) -> dict[str, Any]:
