@@ -85,6 +85,8 @@ def read(name: str, data: Path) -> LabelledSet:
 
 def _csv(path: Path, *, delimiter: str = ",") -> Iterator[dict[str, str]]:
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
     lines = raw.decode("utf-8").splitlines(keepends=True)
-    yield from csv.DictReader(lines, delimiter=delimiter, quoting=quoting)
+    if delimiter == ",":
+        yield from csv.DictReader(lines)
+    else:  # BEGIN's quotes are characters of its texts
+        yield from csv.DictReader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
