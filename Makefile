@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano clean
+.PHONY: help run test test-fast types lint check format nano bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -58,6 +58,21 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 	cd $(NANO) && install -m 644 *.safetensors config.json generation_config.json tokenizer.json tokenizer_config.json \
 		chat_template.jinja profile.toml forms.json README.md $(CURDIR)/plugins/orca_guard_nano/weights
 	$(BIN)/python docs/build.py --figures
+
+# The peers live in an environment of their own, on top of this one's torch and transformers.
+BENCH   ?=
+PEERS   := build/bench/peer
+bench: $(PEERS)/.installed  ## measure the engine beside its peers (under an hour; BENCH=full: all questions, hours)
+	$(call say,Measuring: leave the machine alone meanwhile)
+	$(BIN)/python -m benchmarks.engine --write $(if $(filter full,$(BENCH)),--full) $(ARGS)
+
+$(PEERS)/.installed: $(VENV)/.installed
+	$(call say,Installing the peers)
+	@$(BIN)/python -m venv $(PEERS)
+	@$(BIN)/python -c 'import site; print(site.getsitepackages()[0])' > $$(echo $(PEERS)/lib/python3*/site-packages)/beside.pth
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		lm_eval==0.4.13 detoxify==0.5.4
+	@touch $@
 
 clean:  ## remove the environment and everything that tools left behind
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +26,12 @@ from orca_guard import configuration, contracts, errors, gates, hookspecs, plan
 from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
+from orca_guard.reports import document
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
+MOVING = re.compile("loading the model|[\u2801-\u28ff]")
+"""Lines that only move: bars and wheels."""
 HEADER = "<!-- Written by docs/build.py from the code. -->\n\n"
 
 
@@ -41,7 +46,8 @@ def pages() -> dict[Path, str]:
         "errors.md": exit_codes(),
     }
     written = {REFERENCE / name: HEADER + text.rstrip() + "\n" for name, text in texts.items()}
-    return written | {DOCS / "strategies.md": strategies()}
+    described = json.dumps(document.schema(), indent=2) + "\n"
+    return written | {DOCS / "strategies.md": strategies(), document.SCHEMA: described}
 
 
 def strategies() -> str:
@@ -187,14 +193,28 @@ def picture() -> str:
     return console.export_svg(title="orca-guard")
 
 
-def _terminal(arguments: list[str]) -> str:
-    """What a command prints to a terminal of 100 columns, both streams together."""
-    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm-256color"}
+def report_picture() -> str:
+    """The report of a real audit, as a terminal of 80 columns shows its beginning."""
+    from rich.console import Console  # noqa: PLC0415  # as above
+    from rich.text import Text  # noqa: PLC0415
+
+    console = Console(record=True, width=80, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+    with tempfile.TemporaryDirectory() as folder:
+        _terminal(["audit", "--policy", "basics", "--out", folder, "--run", "first"])
+        told = _terminal(["report", f"{folder}/first"], columns=80).partition("What became of the items")[0]
+    console.print(Text("$ orca-guard report runs/first", style="bold cyan"))
+    console.print(Text.from_ansi(told.rstrip()))
+    return console.export_svg(title="orca-guard")
+
+
+def _terminal(arguments: list[str], *, columns: int = 100) -> str:
+    """What a command prints to a terminal, both streams together."""
+    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(columns), "TERM": "xterm-256color"}
     command = [sys.executable, "-c", "from orca_guard.cli import main; main()", *arguments]
     done = subprocess.run(  # noqa: S603  # our own command line
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
-    return "\n".join(line for line in done.stdout.splitlines() if "loading the model" not in line)
+    return "\n".join(line for line in done.stdout.splitlines() if not MOVING.search(line))
 
 
 def main() -> int:
@@ -213,6 +233,7 @@ def main() -> int:
         path.write_text(wanted[path], "utf-8")
     if asked.figures:
         (DOCS / "run.svg").write_text(picture(), "utf-8")
+        (DOCS / "report.svg").write_text(report_picture(), "utf-8")
     return 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from orca_guard.bench import Bench, load_bench, unit_records
+from orca_guard.cache import AnswerCache
 from orca_guard.errors import BadInput, ConfigurationChanged, NotReady
 from orca_guard.freezing import Frozen, Step, freeze
 from orca_guard.host import Host
@@ -139,7 +140,13 @@ def resume(folder: Path, host: Host, *, step: Step) -> Audit:
 
 
 def run(
-    audit: Audit, host: Host, *, place: Rank, told: Told, examined: Callable[[Bench], None] = lambda _bench: None
+    audit: Audit,
+    host: Host,
+    *,
+    place: Rank,
+    told: Told,
+    examined: Callable[[Bench], None] = lambda _bench: None,
+    cache: AnswerCache | None = None,
 ) -> None:
     """Load what the plan names and record every unit of this process that is not recorded yet.
 
@@ -149,12 +156,13 @@ def run(
         place: which process this is.
         told: of every unit.
         examined: is shown what was loaded before anything is asked; what it raises ends the run.
+        cache: of answers of earlier runs; records that rest on them are marked.
 
     Raises:
         ConfigurationChanged: what was loaded is not what was planned.
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
-    bench = load_bench(audit.request.arms, audit.frozen.plan, host)
+    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache)
     examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
     sizes = schedule.sizes(rank=place.rank, world=place.world)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from orca_guard.assembly import Opener, assemble, lasting, opened
+from orca_guard.cache import AnswerCache
 from orca_guard.case import Case
 from orca_guard.contracts import Model, ModelLoader, ModelSpec, Target
 from orca_guard.drive import Streamed, drive, just
@@ -33,12 +34,14 @@ class Bench:
         models: by the plan's names.
         identities: kind of item → name of the arm or model → its digest, as records carry it.
         tolerated: what is not as in the plan and was let pass.
+        before: what is asked instead of a model: a cache over it.
     """
 
     arms: Mapping[str, Pipeline]
     models: Mapping[str, Model]
     identities: Mapping[Kind, Mapping[str, str]]
     tolerated: tuple[str, ...] = ()
+    before: Mapping[str, Target] = field(default_factory=dict)
 
 
 def load_bench(
@@ -47,6 +50,7 @@ def load_bench(
     host: Host,
     *,
     tolerated: Callable[[str], bool] = lambda _path: False,
+    cache: AnswerCache | None = None,
 ) -> Bench:
     """Load every model once, and put the arms together around them.
 
@@ -55,6 +59,7 @@ def load_bench(
         plan: what they must be.
         host: where names are looked up.
         tolerated: whether the identity may differ at a path; in an audit it may nowhere.
+        cache: of answers of earlier runs.
 
     Raises:
         ConfigurationChanged: something is not what it was when the plan was frozen; the difference is shown.
@@ -63,6 +68,7 @@ def load_bench(
     opener = _once(opened)
     entries = {entry["name"]: entry for entry in plan["arms"]}
     pipelines, models, passed = {}, {}, dict[str, None]()
+    before: dict[str, Target] = {}
     for arm in arms:
         pipeline = assemble(arm.table, host, opener=opener, isolate=True)
         entry = entries[arm.name]
@@ -71,12 +77,15 @@ def load_bench(
             passed |= dict.fromkeys(line for line in told if tolerated(line.partition(": ")[0]))
             if not told or any(line not in passed for line in told):
                 raise ConfigurationChanged(f"arm {arm.name!r} is not what the plan says:", told)
-        pipelines[arm.name] = pipeline.under(arm.name, target=entry["model"])
         models[entry["model"]] = pipeline.model
+        if cache is not None:
+            before[entry["model"]] = cache.over(pipeline.model)
+        pipeline = replace(pipeline, before=before.get(entry["model"]))
+        pipelines[arm.name] = pipeline.under(arm.name, target=entry["model"])
     of_arms = {name: entries[name]["pipeline"] for name in pipelines}
     of_models = {name: model_digest(model) for name, model in models.items()}
     identities: Mapping[Kind, Mapping[str, str]] = {"question": of_arms, "score": of_models}
-    return Bench(arms=pipelines, models=models, identities=identities, tolerated=tuple(passed))
+    return Bench(arms=pipelines, models=models, identities=identities, tolerated=tuple(passed), before=before)
 
 
 def _as_written(identity: Mapping[str, Any]) -> Any:
@@ -119,7 +128,7 @@ def unit_records(planned: Planned, items: Sequence[Item], bench: Bench, *, addre
         targets = {name: target for arm in bench.arms.values() for name, target in arm.targets().items()}
         done = _driven(_cases(items, bench), targets)
         return [record(*done[item.id, arm]) for item in items for arm in bench.arms]
-    done = _driven(_scores(items, bench), bench.models)
+    done = _driven(_scores(items, bench), {**bench.models, **bench.before})
     return [record(*done[item.id, model]) for item in items for model in bench.models]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from orca_guard.items import Item, Kind, Metric
+from orca_guard.items import Item, Kind, Metric, Rejected
 from orca_guard.types import (
     Action,
     Attempt,
@@ -25,6 +25,9 @@ from orca_guard.types import (
     Stage,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from orca_guard.reports.summary import Summary
 
 API_VERSION = 1
 """The version of these contracts. A plugin states the one it was written for as `ORCA_GUARD_API`."""
@@ -282,7 +285,12 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Benchmark(Protocol):
-    """Items, and what is measured on them. It declares and computes nothing: scores and metrics are core's."""
+    """Items, and what is measured on them. It declares and computes nothing: scores and metrics are core's.
+
+    It may also have `covers`, a tuple of the risks, duties and limitations that it speaks to, such as
+    `nist-ai-600-1/confabulation` (`orca_guard/reports/coverage.toml` lists them), and `protocol`, the name of a
+    published protocol that it follows to the letter. Both go into the plan, and reports show them.
+    """
 
     @property
     def name(self) -> str:
@@ -325,11 +333,75 @@ class Benchmark(Protocol):
         """
         ...
 
-    def items(self, files: Mapping[str, Path], /) -> Iterable[Item]:
-        """All items, in a fixed order.
+    def items(self, files: Mapping[str, Path], /) -> Iterable[Item | Rejected]:
+        """All items, in a fixed order, and among them every row that none could be made of, with the reason.
 
         Raises:
             BadInput: a file is not what it should be.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteArm:
+    """A pipeline that a suite measures where the caller names none: the caller's own, but for what is said here.
+
+    Attributes:
+        name: in records and reports.
+        strategy: the only one.
+        system: replaces every strategy's system message; None leaves it.
+    """
+
+    name: str
+    strategy: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Benchmarks that are asked for by one name, each with the most items that are asked of it.
+
+    Attributes:
+        name: what `--suite` takes.
+        summary: one line for listings.
+        benchmarks: name → most items, None for all. One that no plugin provides is reported as not run.
+        arms: under which pipelines, where the caller does not say.
+    """
+
+    name: str
+    summary: str
+    benchmarks: Mapping[str, int | None]
+    arms: tuple[SuiteArm, ...] = ()
+
+
+@runtime_checkable
+class ReportForm(Protocol):
+    """A form in which a run can be shown."""
+
+    @property
+    def name(self) -> str:
+        """What `--format` takes."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """Of its files, without a dot."""
+        ...
+
+    def render(self, run: Path, report: Summary, /) -> str:
+        """The whole of it, and the same every time.
+
+        Args:
+            run: the run's folder, for what the summary does not hold; nothing else may be read.
+            report: what there is to say. Texts in it are as a model wrote them, and hostile.
+
+        Raises:
+            BadInput: the run cannot be shown so.
         """
         ...
 

@@ -21,7 +21,7 @@ from orca_guard.errors import OrcaGuardError, UnknownName
 from orca_guard.freezing import Planned, model_digest, models_of
 from orca_guard.host import Host, Plugin, Provided
 from orca_guard.identity import differences, digest_text
-from orca_guard.items import Disposition, Item, Kind, Metric
+from orca_guard.items import Disposition, Item, Kind, Metric, gathered
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.reading import read
@@ -45,6 +45,8 @@ FEW = 2
 """Items of each benchmark that are asked for a trial."""
 SAMPLE = 16
 """Items of each benchmark on which models of known scores are tried before an audit."""
+MANY = 200
+"""Items on which they are tried where nobody waits for an audit."""
 RARE = 1e-3
 """A gold that stands in one place in all items is no accident when chance would do that less often than this."""
 NAMED = 5
@@ -231,8 +233,10 @@ def _said(reply: Any) -> str:
 
 
 def _provided(name: str, host: Host) -> list[Provided[Benchmark]]:
-    """The benchmark of that name, or all of the plugin that is called so."""
+    """The benchmark of that name, or all of the suite or of the plugin that is called so."""
     registry = host.benchmarks
+    if name in host.suites.names() and name not in registry.names():
+        return [registry.find(member) for member in host.suites.get(name).benchmarks]
     of_plugin = [provided for _, provided in registry if provided.plugin.name == name]
     if name in (*registry.names(), *registry.withdrawn) or not of_plugin:
         return [registry.find(name)]
@@ -242,7 +246,7 @@ def _provided(name: str, host: Host) -> list[Provided[Benchmark]]:
 def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | None) -> Iterator[Finding]:
     try:
         files = benchmark.files(data)
-        items = list(benchmark.items(files))
+        items, _ = gathered(benchmark.items(files))
     except OrcaGuardError as error:
         yield _ill("has items", str(error), "put its data where --data points")
         return
@@ -254,11 +258,11 @@ def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | N
     yield _places(items)
     if sound.health is not Health.WELL:
         return
-    yield _known(benchmark, files)
+    entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
+    planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
+    yield _known(benchmark, files) if len(items) <= MANY else _known(_Sample.of(planned, most=MANY), {})
     if pair is not None:
         yield _fits(items, pair.described)
-        entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
-        planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
         yield _asked(planned, _bench_of(pair.loaded))
 
 
@@ -282,9 +286,9 @@ class _Sample:
     version: str = ""
 
     @classmethod
-    def of(cls, planned: Planned) -> _Sample:
+    def of(cls, planned: Planned, *, most: int = SAMPLE) -> _Sample:
         told = {key: planned.entry[key] for key in ("name", "kind", "scoring")}
-        return cls(**told, metrics=planned.metrics, first=planned.items[:SAMPLE])
+        return cls(**told, metrics=planned.metrics, first=planned.items[:most])
 
     def files(self, _data: Path | None, /) -> Mapping[str, Path]:
         return {}

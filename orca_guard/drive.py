@@ -106,7 +106,7 @@ class _Drive(Generic[K, T]):
         self._taken = 0
         fault: Exception = ModelFailed(f"{name} gave no reply")
         try:
-            with closing(_closable(self._targets[name].run(self._pull(name)))) as replies:
+            with closing(closable(self._targets[name].run(_Pull(self, name)))) as replies:
                 for request, reply in replies:
                     if isinstance(reply, Partial):
                         yield from (Streamed(r.key, request, reply) for r, _ in self._out.get(request, ()))
@@ -125,16 +125,16 @@ class _Drive(Generic[K, T]):
         for waiting in lost.values():
             self._deliver(waiting, Failure(fault))
 
-    def _pull(self, name: str) -> Iterator[Request]:
-        while True:
-            if not self._queues[name]:
-                self._refill()
-            if not self._queues[name]:
-                return
-            request = next(iter(self._queues[name]))
-            self._out[request] = self._queues[name].pop(request)
-            self._taken += 1
-            yield request
+    def take(self, name: str) -> Request | None:
+        """The next request that waits at a target; it is out from now on."""
+        if not self._queues[name]:
+            self._refill()
+        if not self._queues[name]:
+            return None
+        request = next(iter(self._queues[name]))
+        self._out[request] = self._queues[name].pop(request)
+        self._taken += 1
+        return request
 
     def _deliver(self, waiting: Iterable[tuple[_Running[K, T], int]], reply: Reply | Failure) -> None:
         for running, slot in waiting:
@@ -183,6 +183,19 @@ class _Drive(Generic[K, T]):
         self._done.append(Done(running.key, result))
 
 
+class _Pull(Iterator[Request]):
+    """What waits at a target. Where that is nothing now it ends, and may go on when replies have given rise to more."""
+
+    def __init__(self, drive: _Drive[Any, Any], name: str) -> None:
+        self._drive = drive
+        self._name = name
+
+    def __next__(self) -> Request:
+        if (request := self._drive.take(self._name)) is None:
+            raise StopIteration
+        return request
+
+
 def _sound(reply: Any, name: str) -> Reply | Failure:
     """A reply that is none would be waited for for ever."""
     if isinstance(reply, Reply | Failure):
@@ -190,6 +203,6 @@ def _sound(reply: Any, name: str) -> Reply | Failure:
     return Failure(ModelFailed(f"{name} answered with {type(reply).__name__}, which is no reply"))
 
 
-def _closable(replies: Iterator[Any]) -> Any:
+def closable(replies: Iterator[Any]) -> Any:
     """A target may return any iterator; only a generator needs closing."""
     return replies if hasattr(replies, "close") else (reply for reply in replies)

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any
 
-from orca_guard.errors import BadInput, suggest
-from orca_guard.gates import Found, Gate, subjects_of
+from orca_guard.gates import Found, Gate, Look
 from orca_guard.identity import canonical
-from orca_guard.items import OUTSIDE, Disposition
-from orca_guard.paired import Difference, difference
-from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
-
-Figure: TypeAlias = dict[str, Any]
-"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
-scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, and `counts` of the dispositions that occur."""
+from orca_guard.paired import Difference
+from orca_guard.stats import Estimate
+from orca_guard.tables import Cell, Figure, digests_in, enter, tables_of
 
 TOLERANCE = 1e-9
 """How far two computations of one figure may lie apart."""
@@ -26,9 +19,6 @@ TOLERANCE = 1e-9
 _KEY = ("benchmark", "subject", "metric", "group")
 _NUMBERS = ("value", "low", "high", "n", "clusters", "unscored", "outside")
 _VOLATILE = frozenset({"n", "prev", "seconds"})
-_DISPOSITIONS = tuple(Disposition)
-_NOT_SEEN = -1
-_OUTSIDE = -1.0
 
 
 class Measured:
@@ -50,41 +40,85 @@ class Measured:
     def __init__(
         self, plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]], records: Iterable[Mapping[str, Any]]
     ) -> None:
-        self._tables = _tables(plan, items)
+        self._tables = tables_of(plan, items)
+        self._plan = plan
         for record in records:
             if record.get("kind") == "item":
-                _enter(self._tables, record)
+                enter(self._tables, record)
 
     def figures(self) -> list[Figure]:
         """A figure for every benchmark, subject, metric, and all items or a group of them, in the plan's order.
 
         Groups stand in the order of the metric's `by`, their values sorted.
         """
-        return [figure for table in self._tables.values() for figure in table.figures()]
+        figures = [figure for table in self._tables.values() for figure in table.figures()]
+        return [figure | {"circular": self._circular(figure)} for figure in figures]
 
     def estimate(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Estimate | None:
         """The number behind a figure, on the scale from 0 to 1; None where there is no such figure."""
-        cell = self._cell(benchmark, subject, metric, group)
+        cell = self.cell(benchmark=benchmark, subject=subject, metric=metric, group=group)
         return None if cell is None else cell.estimate()
 
     def difference(
         self, *, benchmark: str, subject: str, baseline: str, metric: str, group: str = ""
     ) -> Difference | None:
         """Subject minus baseline, over the items that are outside for neither; None where there is no such figure."""
-        one, other = (self._cell(benchmark, name, metric, group) for name in (subject, baseline))
+        where = {"benchmark": benchmark, "metric": metric, "group": group}
+        one, other = (self.cell(subject=name, **where) for name in (subject, baseline))
         return None if one is None or other is None else one.minus(other)
 
     def found(self, gate: Gate, subject: str) -> Found | None:
         """What a gate looks at, at its confidence."""
-        cell = self._cell(gate.benchmark, subject, gate.metric, gate.group)
-        baseline = self._cell(gate.benchmark, gate.baseline, gate.metric, gate.group) if gate.baseline else None
+        where = {"benchmark": gate.benchmark, "metric": gate.metric, "group": gate.group}
+        cell = self.cell(subject=subject, **where)
+        baseline = self._baseline(gate, where) if gate.baseline else None
         if cell is None or (gate.baseline and baseline is None):
             return None
-        return cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+        found = cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+        subjects = (subject, "" if gate.baseline_run else gate.baseline)
+        shared = sorted({name for one in subjects for name in self._circular({**where, "subject": one})})
+        why = f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
+        return replace(found, void=why)
 
-    def _cell(self, benchmark: str, subject: str, metric: str, group: str) -> _Cell | None:
+    def _baseline(self, gate: Gate, where: Mapping[str, str]) -> Cell | None:
+        """Of this run, or as the plan has it of another one."""
+        if not gate.baseline_run:
+            return self.cell(subject=gate.baseline, **where)
+        wanted = (gate.baseline_run, gate.benchmark, gate.baseline, gate.metric)
+        keys = ("run", "benchmark", "subject", "metric")
+        row = next((row for row in self._plan.get("baselines", ()) if tuple(row[k] for k in keys) == wanted), None)
+        here = None if row is None else self.cell(subject=next(iter(self._tables[gate.benchmark].columns)), **where)
+        if row is None or here is None:
+            return None
+        return here.of_scores(row["scores"])
+
+    def _circular(self, figure: Mapping[str, Any]) -> list[str]:
+        """Guards of the figure's arm that share weights or rows with the scorer of its metric."""
+        entry = self._tables[figure["benchmark"]].benchmark
+        metric = next(m for m in entry["metrics"] if m["name"] == figure["metric"])
+        arm = next((arm for arm in self._plan["arms"] if arm["name"] == figure["subject"]), None)
+        if arm is None or not metric["quality"] or entry["kind"] != "question":
+            return []
+        own = {*metric["quality"]["weights"], *metric["quality"]["rows"]}
+        guards = arm["identity"].get("guards")
+        found = (guard for guard in guards if own & digests_in(guard)) if isinstance(guards, list) else ()
+        return sorted(str(guard.get("name")) if isinstance(guard, Mapping) else str(guard) for guard in found)
+
+    def cell(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Cell | None:
+        """One subject's items under one metric; None where there is no such figure."""
         table = self._tables.get(benchmark)
         return table.cell(subject, metric, group) if table else None
+
+
+def best_case(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> Look:
+    """What a gate would look at if every item came out as it wants, and every pair alike."""
+    measured = Measured(plan, items, ())
+
+    def look(gate: Gate, subject: str) -> Found | None:
+        cell = measured.cell(benchmark=gate.benchmark, subject=subject, metric=gate.metric, group=gate.group)
+        return None if cell is None else cell.best(gate)
+
+    return look
 
 
 def figures_of(
@@ -152,219 +186,3 @@ def _near(old: Any, new: Any, tolerance: float) -> bool:
     if type(old) not in {int, float} or type(new) not in {int, float}:
         return old is None and new is None
     return bool(abs(old - new) <= tolerance)
-
-
-# --- gathering ---------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Column:
-    """One subject's numbers, by the position of the item: nothing else of a record is kept."""
-
-    dispositions: array[int]
-    scores: dict[str, array[float]]
-
-
-@dataclass(slots=True)
-class _Table:
-    """A benchmark: where its items stand, what they belong to, and a column a subject."""
-
-    benchmark: Mapping[str, Any]
-    positions: dict[str, int]
-    clusters: list[str]
-    groups: dict[str, dict[str, list[int]]]
-    classes: dict[str, list[str]]
-    columns: dict[str, _Column]
-
-    def figures(self) -> Iterator[Figure]:
-        for subject in self.columns:
-            for metric in self.benchmark["metrics"]:
-                groups = [f"{key}={value}" for key in metric["by"] for value in sorted(self.groups[key])]
-                for group in ("", *groups):
-                    which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
-                    yield which | {"group": group} | self._found(subject, metric, group).figure()
-
-    def cell(self, subject: str, metric: str, group: str) -> _Cell | None:
-        """None where there is no such figure."""
-        key, _, value = group.partition("=")
-        found = next((m for m in self.benchmark["metrics"] if m["name"] == metric), None)
-        if subject not in self.columns or found is None:
-            return None
-        known = not group or (key in found["by"] and value in self.groups[key])
-        return self._found(subject, found, group) if known else None
-
-    def _found(self, subject: str, metric: Mapping[str, Any], group: str) -> _Cell:
-        key, _, value = group.partition("=")
-        positions = self.groups[key][value] if group else range(len(self.clusters))
-        return _Cell(self, self.columns[subject], metric, positions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """One subject's items under one metric, all of them or those of a group."""
-
-    table: _Table
-    column: _Column
-    metric: Mapping[str, Any]
-    positions: Sequence[int]
-
-    @property
-    def scores(self) -> array[float]:
-        return self.column.scores[self.metric["name"]]
-
-    @property
-    def inside(self) -> list[int]:
-        return [position for position in self.positions if self.scores[position] != _OUTSIDE]
-
-    def sample(self, inside: Sequence[int]) -> Sample:
-        classes = self.table.classes.get(self.metric["over"])
-        return Sample(
-            scores=[None if math.isnan(self.scores[position]) else self.scores[position] for position in inside],
-            clusters=[self.table.clusters[position] for position in inside],
-            classes=[classes[position] for position in inside] if classes else (),
-            names={classes[position] for position in self.positions} if classes else (),
-        )
-
-    def estimate(self) -> Estimate:
-        return AGGREGATORS[self.metric["aggregate"]](self.sample(self.inside))
-
-    def figure(self) -> Figure:
-        inside = self.inside
-        estimate = AGGREGATORS[self.metric["aggregate"]](self.sample(inside))
-        low, high = map(self._told, estimate.interval(CONFIDENCE))
-        return {
-            "value": None if estimate.value is None else self._told(estimate.value),
-            "low": low,
-            "high": high,
-            "n": estimate.n,
-            "clusters": estimate.clusters,
-            "unscored": estimate.unscored,
-            "outside": len(self.positions) - len(inside),
-            "counts": _counts(self.column, self.positions),
-        }
-
-    def found(self, confidence: float) -> Found:
-        estimate = self.estimate()
-        low, high = map(self._told, estimate.interval(_both_sides(confidence)))
-        value = None if estimate.value is None else self._told(estimate.value)
-        return Found(value=value, low=low, high=high, clusters=estimate.clusters)
-
-    def minus(self, other: _Cell) -> Difference:
-        outside = {*self.positions} - {*self.inside} | {*self.positions} - {*other.inside}
-        inside = [position for position in self.positions if position not in outside]
-        by_class = self.metric["aggregate"] == "balanced"
-        return difference(self.sample(inside), other.sample(inside), by_class=by_class)
-
-    def compared(self, baseline: _Cell, confidence: float) -> Found:
-        """The difference, above 0 where the subject is better."""
-        step, sign = self.minus(baseline), -1 if self.metric["lower_is_better"] else 1
-        wide = 2 if self.metric["scale"] == "signed" else 1
-        low, high = sorted(sign * wide * bound for bound in step.interval(_both_sides(confidence)))
-        value = None if step.value is None else sign * wide * step.value
-        better, worse = (step.better, step.worse)[::sign]
-        note = f"of {step.n} items {better} are better than the baseline's and {worse} worse"
-        return Found(value=value, low=low, high=high, clusters=step.clusters, note=note)
-
-    def _told(self, number: float) -> float:
-        """On the scale that figures are told in."""
-        return 2 * number - 1 if self.metric["scale"] == "signed" else number
-
-
-def _both_sides(confidence: float) -> float:
-    """The confidence of an interval each of whose bounds alone holds with this one."""
-    return 2 * confidence - 1
-
-
-def _tables(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> dict[str, _Table]:
-    tables = {
-        row["name"]: _Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}) for row in plan["benchmarks"]
-    }
-    for item in items:
-        _place(tables, item)
-    for table in tables.values():
-        metrics = [_known(metric)["name"] for metric in table.benchmark["metrics"]]
-        for subject in subjects_of(plan, table.benchmark):
-            table.columns[subject] = _column(len(table.clusters), metrics)
-    return tables
-
-
-def _empty_groups(benchmark: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
-    return {key: {} for metric in benchmark["metrics"] for key in metric["by"]}
-
-
-def _empty_classes(benchmark: Mapping[str, Any]) -> dict[str, list[str]]:
-    return {metric["over"]: [] for metric in benchmark["metrics"] if metric["over"]}
-
-
-def _known(metric: Mapping[str, Any]) -> Mapping[str, Any]:
-    if metric["aggregate"] not in AGGREGATORS:
-        raise BadInput(f"unknown aggregate {metric['aggregate']!r}{suggest(metric['aggregate'], AGGREGATORS)}")
-    if (metric["aggregate"] in CLASSED) != bool(metric["over"]):
-        raise BadInput(f"metric {metric['name']!r} is the {metric['aggregate']} over {metric['over'] or 'no classes'}")
-    return metric
-
-
-def _column(items: int, metrics: Iterable[str]) -> _Column:
-    scores = {metric: array("d", [math.nan]) * items for metric in metrics}
-    return _Column(array("b", [_NOT_SEEN]) * items, scores)
-
-
-def _place(tables: Mapping[str, _Table], item: Mapping[str, Any]) -> None:
-    table = tables.get(item["benchmark"])
-    if table is None or item["id"] in table.positions:
-        raise BadInput(f"item {item['id']!r} of {item['benchmark']!r} is listed twice, or its benchmark is not planned")
-    position = table.positions[item["id"]] = len(table.clusters)
-    table.clusters.append(item["cluster"])
-    for key, values in table.groups.items():
-        if key in item["groups"]:
-            values.setdefault(item["groups"][key], []).append(position)
-    for key, names in table.classes.items():
-        names.append(item["groups"].get(key, ""))
-
-
-def _enter(tables: Mapping[str, _Table], record: Mapping[str, Any]) -> None:
-    benchmark, item, subject = (_text(record, key) for key in ("benchmark", "item", "subject"))
-    name = f"the record of {item!r} of {benchmark!r} under {subject!r}"
-    table = tables.get(benchmark)
-    column = table.columns.get(subject) if table else None
-    position = table.positions.get(item) if table else None
-    if column is None or position is None:
-        raise BadInput(f"{name} is not planned")
-    if column.dispositions[position] != _NOT_SEEN:
-        raise BadInput(f"{name} is there twice")
-    column.dispositions[position] = _disposition(record.get("disposition"), name)
-    for metric, values in column.scores.items():
-        values[position] = _score(record.get("scores"), metric, name)
-
-
-def _text(record: Mapping[str, Any], key: str) -> str:
-    value = record.get(key)
-    if not isinstance(value, str):
-        raise BadInput(f"a record has the {key} {value!r}, which is no text")
-    return value
-
-
-def _disposition(value: Any, name: str) -> int:
-    if value not in _DISPOSITIONS:
-        raise BadInput(f"{name} has the disposition {value!r}")
-    return _DISPOSITIONS.index(value)
-
-
-def _score(scores: Any, metric: str, name: str) -> float:
-    """Of one metric; NaN stands for none, and so a score that is NaN must not get this far; below 0 is outside."""
-    if not isinstance(scores, Mapping) or metric not in scores:
-        raise BadInput(f"{name} has no {metric!r}")
-    score = scores[metric]
-    if score is None:
-        return math.nan
-    if score == OUTSIDE:
-        return _OUTSIDE
-    if type(score) not in {int, float} or not 0 <= score <= 1:
-        raise BadInput(f"{name} has the {metric} {score!r}, which is no number from 0 to 1")
-    return float(score)
-
-
-def _counts(column: _Column, positions: Sequence[int]) -> dict[str, int]:
-    seen = [column.dispositions[position] for position in positions]
-    counts = {disposition.value: seen.count(number) for number, disposition in enumerate(_DISPOSITIONS)}
-    return {name: count for name, count in counts.items() if count}

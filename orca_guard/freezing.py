@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orca_guard.assembly import assemble, described, lasting
+from orca_guard.baselines import with_baselines
 from orca_guard.contracts import Benchmark, Described, Model
 from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
-from orca_guard.gates import gate_json, gates_of
+from orca_guard.figures import best_case
+from orca_guard.gates import gate_json, gates_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import OUTSIDE, Item, Kind, Metric, item_digest, metric_json
+from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
 from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
+from orca_guard.policies import policy_of
 from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
 from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
@@ -68,7 +72,8 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         step: told of a benchmark, how many of its items are measured, and how many there are.
 
     Raises:
-        UsageError: a name nobody provides, a combination that cannot succeed, a gate on nothing.
+        UsageError: a name nobody provides, a combination that cannot succeed, a gate on nothing, or one that nobody
+            could pass.
         NotReady: a plugin or a model is missing, or all data is.
     """
     table = request.table
@@ -95,8 +100,17 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "requires": required,
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
-    plan["gates"] = [gate_json(gate) for gate in gates_of(table.gates, plan)]
-    return Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+    policies = [policy_of(name) for name in table.policies]
+    plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
+    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
+    own, plan["baselines"] = with_baselines(table.gates, asked)
+    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], plan)
+    plan["gates"] = [gate_json(gate) for gate in gates]
+    frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+    if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
+        more = "ask more items, or loosen the gate"
+        raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
+    return frozen
 
 
 def item_lines(benchmarks: Iterable[Planned]) -> bytes:
@@ -239,8 +253,16 @@ def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str
         except DataAbsent as error:
             absent.append({"benchmark": name, "reason": str(error)})
     if not found:
-        raise DataAbsent("nothing to run: " + "; ".join(f"{a['benchmark']}: {a['reason']}" for a in absent))
+        raise DataAbsent(f"nothing to run: {_together(absent)}")
     return list(found.values()), absent
+
+
+def _together(absent: Iterable[Mapping[str, str]]) -> str:
+    """Each reason once, after the benchmarks that it holds for."""
+    names: dict[str, list[str]] = {}
+    for row in absent:
+        names.setdefault(row["reason"], []).append(row["benchmark"])
+    return "; ".join(f"{', '.join(of_reason)}: {reason}" for reason, of_reason in names.items())
 
 
 def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[BenchmarkTable, Provided[Benchmark]]]:
@@ -250,7 +272,7 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
         known = table.name in (*registry.names(), *registry.withdrawn)
         if not known and not of_plugin:
             suites = {provided.plugin.name for _, provided in registry}
-            raise UnknownName("suite", table.name, {*registry.names(), *suites})
+            raise UnknownName("suite", table.name, {*registry.names(), *suites, *host.suites.names()})
         for name in (table.name,) if known else of_plugin:
             yield table, registry.find(name)
 
@@ -258,7 +280,8 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
 def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
     benchmark = found.benchmark
     _check_possible(benchmark, [*subjects.models.values()])
-    items = chosen(_sound(benchmark, found.files), nonce=table.nonce, seed=table.seed, limit=found.limit)
+    sound, rejected = _sound(benchmark, found.files)
+    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
     step(benchmark.name, 0, len(items))
     reasons: dict[str, str] = {}
     for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
@@ -268,7 +291,7 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
     if not kept:
         raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
-    return Planned(entry=_entry(found, len(kept), left_out), metrics=tuple(benchmark.metrics), items=kept)
+    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=tuple(benchmark.metrics), items=kept)
 
 
 def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
@@ -276,7 +299,7 @@ def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -
     return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
 
 
-def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict[str, Any]:
+def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]) -> dict[str, Any]:
     benchmark = found.benchmark
     return {
         "name": benchmark.name,
@@ -288,7 +311,16 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]]) -> dict
         "data": {name: digest_file(path, fresh=True) for name, path in sorted(found.files.items())},
         "items": items,
         "not_covered": not_covered,
+        **_declared(benchmark),
+        "rejected": dict(rejected),
     }
+
+
+def _declared(benchmark: Benchmark) -> dict[str, Any]:
+    """What a benchmark may say of itself beyond its contract."""
+    covers, protocol = getattr(benchmark, "covers", ()), getattr(benchmark, "protocol", "")
+    found = {"covers": sorted(map(str, covers))} if covers else {}
+    return found | ({"protocol": str(protocol)} if protocol else {})
 
 
 def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
@@ -327,15 +359,22 @@ def _unsound(metric: Metric, kind: Kind) -> Iterator[str]:
         yield "is a signed gap"
     if metric.among and kind == "question":
         yield "compares some continuations, and a question has none"
+    if metric.quality and (metric.aggregate != "mean" or metric.scale != "unit"):
+        yield "corrects what is no plain rate"
+    if metric.quality and {*metric.quality.rows} & {*metric.quality.measured_on}:
+        yield "has a scorer that was measured on rows it learnt from"
     worth = (*metric.worth.values(), *metric.credit.values())
     if not all(w is None or w == OUTSIDE or (type(w) in {int, float} and 0 <= w <= 1) for w in worth):
         yield "gives something else than a number from 0 to 1"
 
 
-def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
-    """Its items, each of the right kind, with an id of its own and in a class where that matters."""
+def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[Item], dict[str, int]]:
+    """Its items, each of the right kind, with an id of its own and in a class where that matters.
+
+    With them, by reason, the rows that it rejects.
+    """
     try:
-        items = list(benchmark.items(files))
+        items, rejected = gathered(benchmark.items(files))
     except (OrcaGuardError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -350,4 +389,4 @@ def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> list[Item]:
     for metric in benchmark.metrics:
         if metric.over and (alone := next((i for i in items if not i.groups.get(metric.over)), None)):
             raise PluginFailed(f"benchmark {benchmark.name!r} has an item {alone.id!r} without a {metric.over!r}")
-    return items
+    return items, rejected

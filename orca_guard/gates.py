@@ -38,8 +38,11 @@ class Gate:
         at_most: the upper bound does not pass this.
         margin: the subject is worse than the baseline by no more than this, item by item.
         baseline: of a margin, the arm or model to compare with.
+        baseline_run: where that is one of another, sealed run: its folder; in a plan, the digest of its seal.
         confidence: that the one bound holds which the gate rests on.
         because: why the threshold is what it is.
+        kind: of a policy's gate, `safety`, `over-refusal` or `capability`.
+        policy: that it is from. What a policy judges and an audit does not measure is inconclusive, and no mistake.
     """
 
     benchmark: str
@@ -50,8 +53,11 @@ class Gate:
     at_most: float | None = None
     margin: float | None = None
     baseline: str = ""
+    baseline_run: str = ""
     confidence: float = CONFIDENCE
     because: str = ""
+    kind: str = ""
+    policy: str = ""
 
     def __post_init__(self) -> None:
         given = [name for name in _BOUNDS if getattr(self, name) is not None]
@@ -59,7 +65,9 @@ class Gate:
             raise BadInput(f"it has {' and '.join(given) or 'none'} of at_least, at_most and margin; give exactly one")
         if (self.margin is None) is bool(self.baseline):
             raise BadInput("a margin has a baseline, and nothing else has one")
-        if self.baseline and self.baseline == self.subject:
+        if self.baseline_run and not self.baseline:
+            raise BadInput("baseline_run says of which run, and baseline of which of its arms or models")
+        if self.baseline and self.baseline == self.subject and not self.baseline_run:
             raise BadInput(f"{self.baseline!r} is its own baseline")
 
     @property
@@ -79,7 +87,8 @@ class Gate:
     def __str__(self) -> str:
         of = "".join(f" {part}" for part in (self.subject, self.group) if part)
         if self.margin is not None:
-            return f"{self.benchmark} {self.metric}{of} no worse than {self.baseline} by {self.margin:g}"
+            run = f" of run {self.baseline_run.removeprefix('sha256:')[:12]}" if self.baseline_run else ""
+            return f"{self.benchmark} {self.metric}{of} no worse than {self.baseline}{run} by {self.margin:g}"
         return f"{self.benchmark} {self.metric}{of} {'≤' if self.at_least is None else '≥'} {self.threshold:g}"
 
 
@@ -195,7 +204,7 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     """The gate itself, if the plan will give a figure for it. Of a benchmark that is absent nothing more is known."""
     absent = [row["benchmark"] for row in plan["absent"]]
     benchmarks = {row["name"]: row for row in plan["benchmarks"]}
-    if gate.benchmark in absent:
+    if gate.benchmark in absent or (gate.policy and gate.benchmark not in benchmarks):
         return gate
     _look_up("benchmark", gate.benchmark, [*benchmarks, *absent])
     benchmark = benchmarks[gate.benchmark]
@@ -203,9 +212,11 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     _look_up("metric", gate.metric, metrics)
     if gate.margin is None and gate.threshold < 0 and metrics[gate.metric]["scale"] != "signed":
         raise BadInput(f"{gate.metric} lies between 0 and 1, and the threshold is {gate.threshold:g}")
-    if gate.margin is not None and metrics[gate.metric]["aggregate"] == "gap":
-        raise BadInput(f"{gate.metric} is a gap, which has no difference item by item; give at_most")
-    for name in filter(None, (gate.subject, gate.baseline)):
+    if gate.margin is not None and (aggregate := metrics[gate.metric]["aggregate"]) in {"gap", "agreement"}:
+        raise BadInput(
+            f"{gate.metric} is a {aggregate}, which has no difference item by item; give at_most or at_least"
+        )
+    for name in filter(None, (gate.subject, "" if gate.baseline_run else gate.baseline)):
         what = "arm" if benchmark["kind"] == "question" else "model"
         _look_up(what, name, subjects_of(plan, benchmark))
     if gate.group:
@@ -250,12 +261,13 @@ def _subjects(gate: Gate, plan: Mapping[str, Any]) -> list[str]:
     ran = [benchmark for benchmark in plan["benchmarks"] if benchmark["name"] == gate.benchmark]
     if gate.subject or not ran:
         return [gate.subject]
-    return [name for name in subjects_of(plan, ran[0]) if name != gate.baseline] or [""]
+    own = "" if gate.baseline_run else gate.baseline
+    return [name for name in subjects_of(plan, ran[0]) if name != own] or [""]
 
 
 def _held(gate: Gate, subject: str, found: Found | None) -> GateResult:
     if found is None:
-        return GateResult(gate=gate, subject=subject, ruling=Ruling.INCONCLUSIVE, reason="there is no such figure")
+        return GateResult(gate=gate, subject=subject, ruling=Ruling.INCONCLUSIVE, reason="this was not measured")
     ruling, why = _ruled(gate, found)
     why = f"{why}; {found.note}" if found.note else why
     return GateResult(
@@ -300,13 +312,13 @@ def unreachable(gates: Iterable[Gate], best: Look, plan: Mapping[str, Any]) -> l
     """
     told = []
     for number, gate in enumerate(gates, 1):
-        for result in evaluate([gate], best, plan)[:1]:
-            if result.ruling is not Ruling.PASS and result.value is not None and result.low is not None:
-                bound = result.low if gate.sign > 0 else result.high
-                told.append(
-                    f"gate {number} ({gate}) cannot pass: if every item came out right, the bound at "
-                    f"{gate.confidence:.0%} would still be {bound:.4f}; {result.reason}"
-                )
+        found = best(gate, _subjects(gate, plan)[0])
+        if found is None or _ruled(gate, found)[0] is Ruling.PASS:
+            continue
+        bound = found.low if gate.sign > 0 else found.high
+        why = f"if every item came out right, the bound at {gate.confidence:.0%} would still be {bound:.4f}"
+        few = found.clusters < LEAST_CLUSTERS
+        told.append(f"gate {number} ({gate}) cannot pass: {_ruled(gate, found)[1] if few else why}")
     return told
 
 

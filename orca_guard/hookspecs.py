@@ -29,10 +29,13 @@ if TYPE_CHECKING:
         GuardFactory,
         ModelLoader,
         NamedModel,
+        ReportForm,
         Scorer,
         SelectorFactory,
         Strategy,
+        Suite,
     )
+    from orca_guard.data.sets import DataSet
     from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 GROUP = "orca_guard"
@@ -76,6 +79,21 @@ def classifiers() -> Iterable[ClassifierServer]:  # type: ignore[empty-body]
 @hookspec
 def benchmarks() -> Iterable[Benchmark]:  # type: ignore[empty-body]
     """What an audit measures."""
+
+
+@hookspec
+def datasets() -> Iterable[DataSet]:  # type: ignore[empty-body]
+    """Published data that benchmarks read, so that `orca-guard data` knows it."""
+
+
+@hookspec
+def suites() -> Iterable[Suite]:  # type: ignore[empty-body]
+    """Benchmarks that are asked for by one name."""
+
+
+@hookspec
+def reports() -> Iterable[ReportForm]:  # type: ignore[empty-body]
+    """Forms in which a run can be shown."""
 
 
 @hookspec

@@ -25,16 +25,31 @@ from orca_guard.contracts import (
     GuardFactory,
     ModelLoader,
     NamedModel,
+    ReportForm,
     Scorer,
     SelectorFactory,
     Strategy,
+    Suite,
 )
+from orca_guard.data.sets import DataSet
 from orca_guard.errors import BadInput, NameWithdrawn, OrcaGuardError, PluginFailed, UnknownName, suggest
 from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
 OWN_DISTRIBUTION = "orca-guard"
-PROVIDERS = ("models", "strategies", "selectors", "scorers", "guards", "classifiers", "benchmarks", "commands")
+PROVIDERS = (
+    "models",
+    "strategies",
+    "selectors",
+    "scorers",
+    "guards",
+    "classifiers",
+    "benchmarks",
+    "datasets",
+    "suites",
+    "reports",
+    "commands",
+)
 OBSERVERS = ("run_started", "item_recorded", "run_finished")
 Status: TypeAlias = Literal["loaded", "blocked", "failed"]
 Event: TypeAlias = RunStarted | ItemRecorded | RunFinished
@@ -268,6 +283,21 @@ class Host:
         return Registry("benchmark", self._collect("benchmarks", (Benchmark,)), self.plugins)
 
     @cached_property
+    def datasets(self) -> Registry[DataSet]:
+        """Published data that benchmarks read."""
+        return Registry("data set", self._collect("datasets", (DataSet,)), self.plugins)
+
+    @cached_property
+    def suites(self) -> Registry[Suite]:
+        """Benchmarks that are asked for by one name."""
+        return Registry("suite", self._collect("suites", (Suite,)), self.plugins)
+
+    @cached_property
+    def reports(self) -> Registry[ReportForm]:
+        """Forms in which a run can be shown, beside our own."""
+        return Registry("report form", self._collect("reports", (ReportForm,)), self.plugins)
+
+    @cached_property
     def commands(self) -> Registry[Any]:
         """`click` commands."""
         import click  # noqa: PLC0415  # a library user has no command line
@@ -283,6 +313,9 @@ class Host:
             "guards": self.guards,
             "classifiers": self.classifiers,
             "benchmarks": self.benchmarks,
+            "datasets": self.datasets,
+            "suites": self.suites,
+            "reports": self.reports,
             "commands": self.commands,
         }
 
@@ -477,7 +510,7 @@ def _items(returned: Any, hook: str, types: tuple[type, ...]) -> list[Any]:
 def _check_item(item: Any, hook: str) -> None:
     if not (isinstance(item.name, str) and _NAME.fullmatch(item.name)):
         raise _Unfit(f"{hook}() returned something called {item.name!r}; names are lower-case letters, digits, . _ -")
-    for method in ("answer", "score", "make", "open"):
+    for method in ("answer", "score", "make", "open", "render"):
         if _is_async(getattr(item, method, None)):
             raise _Unfit(f"{method}() of {item.name!r} is async; it is called, not awaited")
 

@@ -73,6 +73,7 @@ class Pipeline:
         warnings: that every answer carries.
         forms: recogniser of the forms this model writes, where there is one.
         tell: called with every event of a run.
+        before: what is asked instead of the model: a cache over it; None asks the model.
     """
 
     model: Model
@@ -90,6 +91,7 @@ class Pipeline:
     warnings: tuple[str, ...] = ()
     forms: Forms | None = None
     tell: Callable[[RunStarted | ItemRecorded | RunFinished], list[str]] = lambda _event: []
+    before: Target | None = None
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -173,7 +175,7 @@ class Pipeline:
         """Where the requests of `solve` go."""
         judged = {p.target: TextGuardTarget(p, p.guard) for p in self.guards if isinstance(p.guard, TextGuard)}
         served = {CLASSIFIERS: self.classifiers} if self.classifiers is not None else {}
-        return {self.target: self.model, **served, **judged}
+        return {self.target: self.before or self.model, **served, **judged}
 
     def system_of(self, strategy: Strategy, *, given: str | None = None) -> str:
         """The system message that a strategy's passes get.

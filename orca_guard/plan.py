@@ -62,6 +62,8 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         benchmarks: what is measured.
         arms: under which pipelines.
         gates: what must hold: see `gates.py`.
+        policies: more gates: names of shipped policies, or paths of files that end in `.toml`, from the audit file's
+            folder.
         requires: distributions that must be there, as `name==version`, perhaps with ` sha256:…`.
         sound_guards: guards that every arm must have, with an operating point that says they tell enough apart.
     """
@@ -75,6 +77,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     benchmarks: tuple[BenchmarkTable, ...] = ()
     arms: tuple[ArmTable, ...] = ()
     gates: tuple[dict[str, Any], ...] = ()
+    policies: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     sound_guards: tuple[str, ...] = ()
 
@@ -112,7 +115,15 @@ def read(path: Path) -> Request:
     text = configuration.read_text(path, what="audit file")
     table = checked(configuration.decode(text, AuditTable, _TABLES, source=str(path)), source=str(path))
     arms = table.arms or (ArmTable(name="default"),)
+    policies = tuple(str(path.parent / name) if name.endswith(".toml") else name for name in table.policies)
+    gates = tuple(_beside(gate, path.parent) for gate in table.gates)
+    table = msgspec.structs.replace(table, policies=policies, gates=gates)
     return Request(table=table, arms=tuple(_arm(arm, path.parent) for arm in arms))
+
+
+def _beside(gate: dict[str, Any], folder: Path) -> dict[str, Any]:
+    run = gate.get("baseline_run")
+    return {**gate, "baseline_run": str(folder / run)} if isinstance(run, str) and run else gate
 
 
 def of_flags(pipeline: PipelineTable, *, suites: Sequence[str], limit: int | None, **settings: Any) -> Request:
@@ -143,6 +154,7 @@ def checked(table: AuditTable, *, source: str) -> AuditTable:
         ("benchmarks", len({b.name for b in table.benchmarks}) == len(table.benchmarks), "names one twice"),
         ("arms", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
         ("arms.name", all(name and name.isprintable() for name in names), "must be a printable text"),
+        ("policies", len(set(table.policies)) == len(table.policies), "names one twice"),
         ("unit", 1 <= table.unit <= LARGEST_UNIT, f"must be between 1 and {LARGEST_UNIT}"),
         ("seed", 0 <= table.seed < 2**53, "must be between 0 and 2**53 - 1"),
     )

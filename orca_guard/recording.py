@@ -32,6 +32,7 @@ def question_record(item: Item, answer: Answer, case: Case, *, rules: Rules, add
         "outcome": answer.outcome.value if answer.outcome else None,
         "value": None if answer.value is None else address(answer.value),
         "verdicts": [{k: v for k, v in verdict_row(verdict).items() if k != "ms"} for verdict in answer.verdicts],
+        **_cached(sum(step.generation.cached for step in case.passes)),
         "tokens": list(answer.tokens),
         "seconds": round(answer.seconds, 4),
         **_result(disposition, scores, rules, answer.error or answer.reason),
@@ -55,10 +56,16 @@ def score_record(item: Item, reply: Scores | Failure, *, rules: Rules, address: 
         "outcome": None,
         "value": None,
         "verdicts": [],
+        **_cached(int(isinstance(reply, Scores) and reply.cached)),
         "tokens": [0, 0],
         "seconds": 0.0,
         **_result(disposition, scores, rules, why),
     }
+
+
+def _cached(count: int) -> dict[str, int]:
+    """A mark on records that rest on answers of earlier runs; all others are as they would be without a cache."""
+    return {"cached": count} if count else {}
 
 
 def _asked(item: Item, address: Address) -> dict[str, Any]:

@@ -6,6 +6,7 @@ either: the answer is none of those that the metric is about.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,10 +168,23 @@ def greedy(_: Sequence[str], likelihoods: Sequence[Likelihood], right: Collectio
     return float(any(likelihoods[number].greedy for number in right))
 
 
+def likelihood_mass(_: Sequence[str], likelihoods: Sequence[Likelihood], right: Collection[int]) -> float:
+    """Share of the right continuations in the probability of all of them (MC2 of TruthfulQA, Lin et al. 2022).
+
+    Probabilities are of whole continuations and are not divided by length. They are compared with the greatest of them
+    and never taken by themselves: that of a long answer is below the smallest number there is. The share is rounded to
+    twelve digits, in which every machine's exponential function is the same.
+    """
+    best = max(x.logprob for x in likelihoods)
+    masses = [math.exp(x.logprob - best) for x in likelihoods]
+    return round(math.fsum(masses[number] for number in right) / math.fsum(masses), 12)
+
+
 LIKELIHOOD_RULES: Mapping[str, LikelihoodRule] = {
     "likelihood": likelihood,
     "likelihood-per-token": likelihood_per_token,
     "likelihood-per-character": likelihood_per_character,
+    "likelihood-mass": likelihood_mass,
     "greedy": greedy,
 }
 """Rules for requests."""

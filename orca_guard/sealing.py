@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -37,7 +38,8 @@ def seal(bundle: Bundle, *, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[s
     digest = digest_of(plan)
     readers = [ShardReader(path, plan=digest, rank=rank) for rank, path in bundle.journals().items()]
     census = Census(schedule_of(plan, bundle.read_items(plan)))
-    results = results_digest(record for reader in readers for record in _counted(reader, census))
+    cached = Counter[str]()
+    results = results_digest(record for reader in readers for record in _counted(reader, census, cached))
     faults = [*chain.from_iterable(reader.faults for reader in readers), *census.faults()]
     if faults:
         raise BadInput(f"{bundle.root} cannot be sealed: {'; '.join(map(str, faults[:3]))}")
@@ -48,6 +50,7 @@ def seal(bundle: Bundle, *, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[s
         "records": sum(reader.records for reader in readers),
         "shards": sealed_shards(readers),
         "results": results,
+        **cached,
         **_judged(bundle, plan),
         "started": min(reader.opened.started for reader in readers if reader.opened),
         "finished": utc_now(),
@@ -59,10 +62,13 @@ def seal(bundle: Bundle, *, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[s
     return sealed
 
 
-def _counted(reader: ShardReader, census: Census) -> Iterator[dict[str, Any]]:
+def _counted(reader: ShardReader, census: Census, cached: Counter[str]) -> Iterator[dict[str, Any]]:
+    """The records of a shard, with `cached` told how many of them rest on kept answers, where any do."""
     for line in reader:
         if line.kind == "item":
             census.see(line.fields, file=reader.path.name, line=line.number)
+            if line.fields.get("cached"):
+                cached["cached"] += 1
             yield line.fields
 
 

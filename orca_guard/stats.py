@@ -12,9 +12,10 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from statistics import NormalDist
+from itertools import combinations
+from statistics import NormalDist, fmean
 from typing import TypeAlias
 
 CONFIDENCE = 0.95
@@ -23,8 +24,11 @@ LEAST_CLUSTERS = 10
 """With fewer there is no interval: nothing is said of how clusters differ by so few of them."""
 
 UPPER = 0.88
-"""Confidence of the upper estimate of a variance. At 0.8 a gate at the true rate passes in up to 5.5 of 100 audits of
-`benchmarks/coverage.py`; at 0.9 its bound is 1.3 times as far away as that of one who knows the correlation."""
+"""Confidence of the upper estimate of a variance. It is chosen on the grid of `benchmarks/coverage.py`: with less of it
+some gate at the true rate passes too often; with more, bounds are needlessly far away."""
+
+EVEN = 1.5
+"""A variance has no more degrees of freedom than this times the clusters that there would be if all had one weight."""
 
 _NOTHING = 1e-9
 
@@ -87,6 +91,9 @@ class Estimate:
         unscored: items without a score.
         interval: confidence of both sides together → lower and upper bound. Items without a score count as 0 for the
             lower one and as 1 for the upper one.
+        scored: the mean of the items that have a score, class by class.
+        worst: that of all items, with 0 for every missing score.
+        best: likewise, with 1.
     """
 
     value: float | None
@@ -94,6 +101,9 @@ class Estimate:
     clusters: int
     unscored: int
     interval: Callable[[float], tuple[float, float]]
+    scored: Linear = field(repr=False)
+    worst: Linear = field(repr=False)
+    best: Linear = field(repr=False)
 
     @cached_property
     def low(self) -> float:
@@ -139,13 +149,33 @@ def gap(sample: Sample, /) -> Estimate:
         return max((0.0, *(a[0] - b[1] for a, b in pairs))), max((a[1] - b[0] for a, b in pairs), default=1.0)
 
     value = max(values) - min(values) if len(values) == len(parts) > 1 else None
-    return Estimate(value=value, n=whole.n, clusters=whole.clusters, unscored=whole.unscored, interval=interval)
+    return replace(whole, value=value, interval=interval)
 
 
-AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap}
+def agreement(sample: Sample, /) -> Estimate:
+    """How often the items of a class come to the same: the two orders of one pair of options, for example.
+
+    Of two items with scores a and b it is ab + (1 - a)(1 - b), the chance that both come out right or both wrong where
+    ties are drawn; of more, the mean over all two of them. A class of one item here tells nothing, and is no case.
+    """
+    classes: dict[str, list[tuple[float | None, str]]] = {}
+    for score, cluster, name in zip(sample.scores, sample.clusters, sample.classes, strict=True):
+        classes.setdefault(name, []).append((score, cluster))
+    several = [rows for rows in classes.values() if len(rows) > 1]
+    return _mean([(_agreeing([score for score, _ in rows]), rows[0][1], "") for rows in several])
+
+
+def _agreeing(scores: Sequence[float | None]) -> float | None:
+    known = [score for score in scores if score is not None]
+    if len(known) < len(scores):
+        return None
+    return fmean(a * b + (1 - a) * (1 - b) for a, b in combinations(known, 2))
+
+
+AGGREGATORS: Mapping[str, Aggregator] = {"mean": mean, "balanced": balanced, "gap": gap, "agreement": agreement}
 """What a metric may name as its aggregate."""
 
-CLASSED = frozenset({"balanced", "gap"})
+CLASSED = frozenset({"balanced", "gap", "agreement"})
 """Those that need classes."""
 
 
@@ -160,6 +190,9 @@ def _mean(rows: Sequence[Row]) -> Estimate:
         clusters=len(scored.residuals),
         unscored=sum(row[0] is None for row in rows),
         interval=lambda confidence: (worst.interval(confidence)[0], best.interval(confidence)[1]),
+        scored=scored,
+        worst=worst,
+        best=best,
     )
 
 
@@ -215,11 +248,11 @@ class Linear:
     def freedom(self) -> float:
         """Degrees of freedom of the variance: clusters that hold an event, since the others say little of it.
 
-        No more than clusters would be that had one weight, nor, with several classes, than carry the variance.
+        Heavy clusters take some off, and with several classes so do those that do not carry the variance.
         """
         squares = [r * r for r in self.residuals.values()]
         carrying = math.fsum(squares) ** 2 / math.fsum(s * s for s in squares) if self.classes > 1 else math.inf
-        return max(1.0, min(len(squares) - 1, self.held, self.kish, carrying))
+        return max(1.0, min(len(squares) - 1, self.held, EVEN * self.kish, carrying))
 
     @cached_property
     def effective(self) -> float:

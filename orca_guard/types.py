@@ -213,6 +213,7 @@ class Generation:
         new_tokens: tokens generated, the stop token not counted.
         ids: of those tokens; None where only a server knows.
         seconds: wall time of the batch it was part of.
+        cached: it was kept from an earlier run; so in every reply that can be.
     """
 
     text: str
@@ -222,6 +223,7 @@ class Generation:
     new_tokens: int = 0
     ids: tuple[int, ...] | None = None
     seconds: float = field(default=0.0, compare=False)
+    cached: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +240,7 @@ class Scores:
     """The reply to `Score`, in the order of the continuations."""
 
     likelihoods: tuple[Likelihood, ...]
+    cached: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +248,7 @@ class Embedding:
     """The reply to `Embed`: one vector a text."""
 
     vectors: tuple[tuple[float, ...], ...]
+    cached: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

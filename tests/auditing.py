@@ -70,5 +70,5 @@ def audited(asked: Request, folder: Path, *, name: str = "run", by: Host | None 
 
 
 def figures(seal: Mapping[str, Any]) -> dict[tuple[str, str, str], Mapping[str, Any]]:
-    """By benchmark, subject and group."""
-    return {(f["benchmark"], f["subject"], f["group"]): f for f in seal["figures"]}
+    """Of each benchmark's first metric, by benchmark, subject and group."""
+    return {(f["benchmark"], f["subject"], f["group"]): f for f in reversed(seal["figures"])}

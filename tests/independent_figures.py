@@ -1,12 +1,14 @@
 """Figures, gates and verdict of a bundle computed again, from docs/bundle.md with the standard library alone.
 
-It takes the records as they are: `independent_verifier.py` looks at those. It says nothing, or ends with 1.
+It takes records as they are (`independent_verifier.py` does not), and rates corrected for what a scorer misses, and
+agreement, too.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -54,8 +56,9 @@ def quantile(a: float, b: float, q: float) -> float:
     return low
 
 
-def linear(rows: list[Row]) -> tuple[float, float, dict[Any, float], int, int]:
-    """The value, how many items it is worth, residuals by cluster, classes, and classes times the fewest clusters."""
+def linear(
+    rows: list[Row],
+) -> tuple[float, float, dict[Any, float], int, int]:  # value, worth, residuals, classes, least
     cells, r, w = (defaultdict[Any, list[float]](list) for _ in range(3))
     for place, (y, cluster, name) in enumerate(rows):
         cells[cluster or place, name].append(y)
@@ -73,7 +76,7 @@ def linear(rows: list[Row]) -> tuple[float, float, dict[Any, float], int, int]:
     carrying = math.fsum(squares) ** 2 / math.fsum(x * x for x in squares) if len(p) > 1 else len(rows)
     weight = {g: math.fsum(x) for g, x in w.items()}
     kish = 1 / math.fsum(x * x for x in weight.values())
-    f = max(1, min(len(error) - 1, *held, kish, carrying))
+    f = max(1, min(len(error) - 1, *held, 1.5 * kish, carrying))
     near = [((p[k] * g + 0.5) / (g + 1), g) for k, g in zip(count, least, strict=True) if p[k] in {0, 1}]
     v = math.fsum(x * x / (1 - weight[g]) for g, x in error.items()) + math.fsum(
         x * (1 - x) / g / len(p) ** 2 for x, g in near
@@ -101,7 +104,6 @@ def bounded(rows: list[Row], tail: float) -> tuple[float | None, float, float]:
 
 
 def estimate(metric: Json, found: list[Row], tail: float) -> tuple[float | None, float, float]:
-    """Value and bounds of rows that may lie outside."""
     rows = [(y, cluster, name if metric["over"] else "") for y, cluster, name in found if y != "outside"]
     names = {name if metric["over"] else "" for *_, name in found}
     rows += [(None, "", name) for name in names - {name for *_, name in rows}]
@@ -119,7 +121,6 @@ def estimate(metric: Json, found: list[Row], tail: float) -> tuple[float | None,
 
 
 def step(metric: Json, one: list[Row], other: list[Row], tail: float) -> tuple[float | None, float, float]:
-    """One less the other, above 0 where it is better."""
     pairs = [(a, b) for a, b in zip(one, other, strict=True) if "outside" not in {a[0], b[0]}]
     named = metric["aggregate"] == "balanced"
     names = {name for *_, name in one} - {a[2] for a, _ in pairs} if named else set()
@@ -168,9 +169,17 @@ def figures(run: Run) -> Iterator[Json]:
                 rows, counts = rows_of(run, entry["name"], subject["name"], metric, group)
                 value, low, high = estimate(metric, rows, 0.025)
                 scored = [cluster for y, cluster, _ in rows if y not in {None, "outside"}]
-                told = {"group": group, "value": value, "low": low, "high": high, "counts": counts}
+                told: Json = {"group": group, "value": value, "low": low, "high": high, "counts": counts}
+                told["circular"] = shared(metric["quality"], subject)
                 apart = {"unscored": sum(r[0] is None for r in rows), "outside": sum(r[0] == "outside" for r in rows)}
-                yield which | told | apart | {"n": len(scored), "clusters": clusters(scored)}
+                told |= apart | {"n": len(scored), "clusters": clusters(scored)}
+                yield which | (told if metric["aggregate"] != "agreement" else {"group": group, "counts": counts})
+
+
+def shared(quality: Json | None, subject: Json) -> list[str]:
+    own = {*quality["weights"], *quality["rows"]} if quality and "pipeline" in subject else set()
+    guards = [guard for guard in subject["identity"].get("guards", []) if own]
+    return sorted(g["name"] for g in guards if own & set(re.findall("sha256:[0-9a-f]{64}", json.dumps(g))))
 
 
 def clusters(names: list[str]) -> int:
@@ -189,16 +198,16 @@ def check_gates(run: Run) -> None:
     ran, rows, rulings = {b["name"]: b for b in plan["benchmarks"]}, list(seal["gates"]), []
     for gate in plan["gates"]:
         entry = ran.get(gate["benchmark"])
-        names = [s["name"] for s in subjects(plan, entry) if s["name"] != gate["baseline"]] if entry else [""]
+        own = "" if gate["baseline_run"] else gate["baseline"]
+        mine = [m for m in entry["metrics"] if m["name"] == gate["metric"]] if entry else []
+        names = [s["name"] for s in subjects(plan, entry) if s["name"] != own] if entry else [""]
         for subject in [gate["subject"]] if gate["subject"] else names or [""]:
-            f, sign, limit, n = looked(run, gate, entry, subject), 1, gate["at_least"], 0
-            if gate["at_most"] is not None:
-                sign, limit = -1, gate["at_most"]
-            if gate["margin"] is not None:
-                limit = -gate["margin"]
-            told: Json = dict.fromkeys(("value", "low", "high"))
-            if f:
-                told, n = dict(zip(told, f, strict=False)), f[3]
+            if any(m["quality"] or m["aggregate"] == "agreement" for m in mine):
+                rulings.append(rows.pop(0)["ruling"])  # it rests on what is not recomputed here
+                continue
+            f, sign = looked(run, gate, entry, subject) or (None, None, None, 0), 1 if gate["at_most"] is None else -1
+            limit = gate["at_least" if sign > 0 else "at_most"] if gate["margin"] is None else -gate["margin"]
+            told, n = dict(zip(("value", "low", "high"), f, strict=False)), f[3]
             good = told["value"] is not None and n >= 10
             holds = good and sign * told["low" if sign > 0 else "high"] >= sign * limit
             missed = good and sign * told["high" if sign > 0 else "low"] < sign * limit
@@ -214,13 +223,12 @@ def looked(run: Run, gate: Json, entry: Json | None, subject: str) -> Any:
     metric = next((m for m in entry["metrics"] if m["name"] == gate["metric"]), None) if entry else None
     if metric is None or not subject:
         return None
-    both = [s for s in (subject, gate["baseline"]) if s]
-    found = [rows_of(run, gate["benchmark"], s, metric, gate["group"])[0] for s in both]
+    both = [s for s in (subject, f"{gate['baseline_run']}{gate['baseline']}") if s]
+    found, tail = [rows_of(run, gate["benchmark"], s, metric, gate["group"])[0] for s in both], 1 - gate["confidence"]
     good = [[row[0] not in {None, "outside"} for row in rows] for rows in found]
     n = clusters([row[1] for row, *fine in zip(found[0], *good, strict=True) if all(fine)])
     if not found[0]:
         return None
-    tail = 1 - gate["confidence"]
     return *(step(metric, found[0], found[1], tail) if gate["baseline"] else estimate(metric, found[0], tail)), n
 
 
@@ -229,8 +237,12 @@ def verify(folder: Path) -> None:
     items = [json.loads(line) for line in (folder / "items.jsonl").read_bytes().splitlines()]
     lines = [json.loads(line) for path in folder.glob("journal-*.jsonl") for line in path.read_bytes().splitlines()]
     records = {(r["benchmark"], r["item"], r["subject"]): r for r in lines if r["kind"] == "item"}
-    run = Run(plan, seal, items, records)
-    assert all(same(a, b) for a, b in zip(figures(run), seal["figures"], strict=True)), "a figure is another"
+    for b in plan["baselines"]:
+        for item, y in zip([i["id"] for i in items if i["benchmark"] == b["benchmark"]], b["scores"], strict=True):
+            row = records.setdefault((b["benchmark"], item, b["run"] + b["subject"]), {"scores": {}, "disposition": ""})
+            row["scores"][b["metric"]] = y
+    pairs = zip(figures(run := Run(plan, seal, items, records)), seal["figures"], strict=True)
+    assert all(same(b | a, b) for a, b in pairs), "a figure is another"
     check_gates(run)
 
 

@@ -32,7 +32,7 @@ from tests.auditing import arm, audited, begun, host, request
 GATE = {"benchmark": "basics-questions", "metric": "accuracy", "at_least": 0.0}
 """Which everybody passes: what is tested here is not how good a model is."""
 
-SMALL = (BenchmarkTable(name="basics-questions", limit=2),)
+SMALL = (BenchmarkTable(name="basics-questions", limit=16),)
 
 
 def passed(folder: Path, *arms: Arm, by: Host | None = None, **settings: Any) -> Path:
@@ -259,8 +259,8 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     ("gates", "model", "what"),
     [
         ((), "oracle", "its verdict is none: it has no gate"),
-        ((GATE | {"at_least": 0.5},), "empty", "its verdict is fail"),
-        ((GATE | {"at_least": 0.99},), "oracle", "its verdict is inconclusive: there was not enough evidence"),
+        ((GATE | {"at_least": 0.3},), "empty", "its verdict is fail"),
+        ((GATE | {"benchmark": "far", "policy": "p"},), "oracle", "its verdict is inconclusive: there was not enough"),
     ],
 )
 def test_a_verdict_that_is_no_pass(tmp_path: Path, gates: Any, model: str, what: str) -> None:
@@ -279,7 +279,7 @@ def test_an_arm_that_no_gate_has_judged(tmp_path: Path) -> None:
 def test_gates_on_the_model_alone_judge_the_arms_around_it(tmp_path: Path) -> None:
     choices = {"benchmark": "basics-choices", "metric": "accuracy", "at_least": 0.0, "subject": "model"}
     arms = (arm(), arm("uniform"))
-    run = passed(tmp_path, *arms, gates=(choices,), benchmarks=(BenchmarkTable(name="basics-choices", limit=2),))
+    run = passed(tmp_path, *arms, gates=(choices,), benchmarks=(BenchmarkTable(name="basics-choices", limit=16),))
     assert load(arms[0].table, host=host(), attested=run)
     assert "no gate has judged that arm" in str(refusal(run, arms[1].table))
 
@@ -335,7 +335,7 @@ def test_a_run_that_was_tampered_with(copied: Path, what: str) -> None:
 
 
 def test_a_pass_that_was_written_into_the_seal(tmp_path: Path) -> None:
-    run = passed(tmp_path, arm("empty"), gates=(GATE | {"at_least": 0.5},))
+    run = passed(tmp_path, arm("empty"), gates=(GATE | {"at_least": 0.3},))
     changed(run / "seal.json", '"verdict":"fail"', '"verdict":"pass"')
     found = refusal(run, arm("empty").table)
     assert "it is not as it was sealed:" in str(found)

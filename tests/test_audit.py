@@ -38,9 +38,10 @@ def test_known_models_get_the_scores_that_theory_says(tmp_path: Path) -> None:
     found = figures(seal)
     of_model = {entry["model"]: entry["name"] for entry in audit.frozen.plan["arms"]}
     for model, name in of_model.items():
-        figure, wanted = found["basics-choices", model, ""], expected(name, REQUESTS)
-        assert figure["n"] + figure["unscored"] in {len(REQUESTS), len(REQUESTS) * (1 + (wanted is None))}
-        assert figure["value"] is wanted is None or math.isclose(figure["value"], wanted or 0.0, abs_tol=1e-12)
+        figure = found["basics-choices", model, ""]
+        wanted = [score for score in expected(MODELS[name], REQUESTS) if isinstance(score, float)]
+        assert (figure["n"], figure["unscored"]) == (len(wanted), len(REQUESTS) - len(wanted))
+        assert figure["value"] == (pytest.approx(math.fsum(wanted) / len(wanted)) if wanted else None)
     assert found["basics-questions", "oracle", ""]["value"] == 1.0
     for name, disposition in (("empty", Disposition.EMPTY), ("refuser", Disposition.REFUSED)):
         figure = found["basics-questions", name, ""]
@@ -81,7 +82,7 @@ def test_what_is_blocked_is_recorded_with_its_text(tmp_path: Path) -> None:
     )
     audit, _ = audited(request(with_guards(blocking, guards), limit=2), tmp_path, by=host(models))
     row = next(r for r in records(audit.bundle.root) if r["benchmark"] == "basics-questions")
-    assert (row["disposition"], row["scores"], row["mark"]) == ("blocked", {"accuracy": 0.0}, "fail")
+    assert (row["disposition"], row["scores"], row["mark"]) == ("blocked", {"accuracy": 0, "refused": 1}, "fail")
     texts = dict(TextsReader(audit.bundle.texts(0)))
     assert texts[row["passes"][0]["text"]] == "\x1b[31mred"
     assert row["answer"] is None

@@ -13,7 +13,7 @@ from orca_guard.contracts import Reported
 from orca_guard.drive import Done, Streamed, drive
 from orca_guard.errors import ModelFailed
 from orca_guard.testing import ScriptedModel
-from orca_guard.types import Failure, Generate, Message, Partial, Request
+from orca_guard.types import Failure, Generate, Generation, Message, Partial, Request
 
 
 def request(text: str, **fields: Any) -> Generate:
@@ -240,3 +240,24 @@ def test_closing_the_driver_closes_the_target() -> None:
     next(events)
     events.close()
     assert closed == [1]
+
+
+def test_a_target_that_had_nothing_more_may_ask_again() -> None:
+    class Patient:
+        """Takes all there is, answers one, and looks again."""
+
+        runs = 0
+
+        def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+            self.runs += 1
+            taken = list(requests)
+            while taken:
+                one = taken.pop(0)
+                assert isinstance(one, Generate)
+                yield one, Generation(text=f"echo: {one.messages[-1].content}")
+                taken += requests
+
+    model = Patient()
+    found = results([(n, asks(f"{n}a", f"{n}b", f"{n}c")) for n in range(5)], model, width=3)
+    assert found == {n: [f"echo: {n}{p}" for p in "abc"] for n in range(5)}
+    assert model.runs == 1

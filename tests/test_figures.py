@@ -97,6 +97,8 @@ def test_a_figure_worked_by_hand() -> None:
         "unscored": 1,
         "outside": 0,
         "counts": {"answered": 3, "error": 1},
+        "corrected": None,
+        "circular": [],
     }
 
 

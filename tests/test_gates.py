@@ -111,6 +111,7 @@ def test_a_gate_comes_back_from_a_plan(subject: str, group: str, threshold: floa
         ({"baseline": "plain"}, "a margin has a baseline, and nothing else has one"),
         ({**MARGIN, "baseline": "plian"}, "unknown arm 'plian': did you mean 'plain'?"),
         ({**MARGIN, "subject": "plain"}, "'plain' is its own baseline"),
+        ({**MARGIN, "baseline": "", "baseline_run": "r"}, "a margin has a baseline, and nothing else has one"),
         ({**MARGIN, "margin": -0.1}, "margin is a number from 0 to 1, not -0.1"),
         ({**MARGIN, "metric": "gap"}, "gap is a gap, which has no difference item by item; give at_most"),
         ({"confidence": 0.4}, "confidence is a number from 0.5 to 1, not 0.4"),
@@ -186,8 +187,8 @@ def test_where_there_is_no_figure_nothing_is_ruled() -> None:
     gates = gates_of([GATE | {"subject": "plain"}, {"benchmark": "far", "metric": "any", "at_least": 0.5}], PLAN)
     results = evaluate(gates, looking(), PLAN)
     assert [(r.subject, r.ruling, r.value, r.reason) for r in results] == [
-        ("plain", Ruling.INCONCLUSIVE, None, "there is no such figure"),
-        ("", Ruling.INCONCLUSIVE, None, "there is no such figure"),
+        ("plain", Ruling.INCONCLUSIVE, None, "this was not measured"),
+        ("", Ruling.INCONCLUSIVE, None, "this was not measured"),
     ]
 
 
@@ -204,8 +205,11 @@ def test_a_result_says_what_it_rests_on() -> None:
         "at_most": None,
         "margin": None,
         "baseline": "",
+        "baseline_run": "",
         "confidence": 0.95,
         "because": "as before",
+        "kind": "",
+        "policy": "",
         "ruling": "inconclusive",
         "value": 0.6,
         "low": 0.4,

@@ -17,18 +17,16 @@ PAIRS = st.lists(st.tuples(SCORES, SCORES, st.sampled_from(["", "a", "b", "c"]))
 
 
 def of(rows: Sequence[tuple[float | None, float | None, str]]) -> Difference:
-    clusters = [row[2] for row in rows]
-    one, other = (Sample(scores=[row[which] for row in rows], clusters=clusters) for which in (0, 1))
-    return difference(one, other)
+    clusters = [cluster for *_, cluster in rows]
+    one = Sample(scores=[score for score, _, _ in rows], clusters=clusters)
+    return difference(one, Sample(scores=[score for _, score, _ in rows], clusters=clusters))
 
 
 def pairs(better: int, worse: int, same: int) -> list[tuple[float | None, float | None, str]]:
-    counts: tuple[tuple[tuple[float, float], int], ...] = (
-        ((1.0, 0.0), better),
-        ((0.0, 1.0), worse),
-        ((1.0, 1.0), same),
-    )
-    return [(one, other, "") for (one, other), count in counts for _ in range(count)]
+    rows: list[tuple[float | None, float | None, str]] = [(1.0, 0.0, "")] * better
+    rows += [(0.0, 1.0, "")] * worse
+    rows += [(1.0, 1.0, "")] * same
+    return rows
 
 
 def test_a_difference_worked_by_hand() -> None:

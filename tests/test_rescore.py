@@ -51,13 +51,13 @@ def by(questions: str = "match-folded", choices: str = "likelihood") -> Host:
 
 NAMES = ("oracle", "sloppy", "uniform", "nan", "empty", "refuser")
 GATES = tuple(
-    {"benchmark": name, "metric": "accuracy", "at_least": 0.9, "subject": subject}
+    {"benchmark": name, "metric": "accuracy", "at_least": 0.6, "subject": subject}
     for name, subject in (("q", "sloppy"), ("c", "model"))
 )
 
 
-def asked(*names: str, questions: int = 11, **settings: Any) -> Request:
-    tables = (BenchmarkTable(name="q", limit=questions), BenchmarkTable(name="c", limit=7))
+def asked(*names: str, questions: int = 16, **settings: Any) -> Request:
+    tables = (BenchmarkTable(name="q", limit=questions), BenchmarkTable(name="c", limit=12))
     return request(*map(arm, names or NAMES), benchmarks=tables, **settings)
 
 
@@ -257,7 +257,7 @@ def test_what_needs_no_text_keeps_its_score(copied: Bundle) -> None:
     drop(copied, *{step["text"] for row in refused for step in row["passes"]})
     made = rescore(copied.root, scoring="match")
     assert made.dropped == 0
-    assert sum(r["scores"] == {"accuracy": 0.0} for r in records(made.bundle) if r["subject"] == "refuser") == 11
+    assert sum(r["scores"] == {"accuracy": 0.0} for r in records(made.bundle) if r["subject"] == "refuser") == 16
 
 
 def test_likelihoods_without_their_request(copied: Bundle) -> None:
@@ -342,7 +342,7 @@ def test_the_command(copied: Bundle, capsys: pytest.CaptureFixture[str]) -> None
     made = Bundle(copied.root.parent / "other")
     shown = json.loads(printed.out)
     assert (shown["run"], shown["seal"]) == (str(made.root), made.read_seal())
-    assert code == {"pass": 0, "fail": 1, "inconclusive": 3}[shown["seal"]["verdict"]] == 1
+    assert code == {"pass": 0, "fail": 1, "inconclusive": 3}[shown["seal"]["verdict"]] == 3
     changed = sum(a["scores"] != b["scores"] for a, b in zip(records(copied), records(made), strict=True))
     assert f"{changed} of {shown['seal']['records']} records have other scores than before" in printed.err
     assert invoke(["rescore", str(copied.root), "--scoring", "macht"]) == 2

@@ -23,15 +23,22 @@ COMPLETING = "_ORCA_GUARD_COMPLETE"
 
 BUILT_IN = {
     "audit": "audit",
+    "compare": "compare",
+    "data": "data",
     "doctor": "doctor",
     "forms": "forms",
     "guards": "guards",
     "plan": "plan",
     "plugins": "plugins",
+    "policies": "policies",
+    "report": "report",
     "rescore": "rescore",
+    "review": "review",
     "run": "run",
     "runs": "runs",
+    "sign": "sign",
     "verify": "verify",
+    "waive": "waive",
 }
 """Command → the module here that has it, imported when it is asked for."""
 

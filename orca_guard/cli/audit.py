@@ -23,14 +23,25 @@ if TYPE_CHECKING:
     from orca_guard.rehearsal import Rehearsal
 
 
+SUITE_HELP = "A suite, a benchmark, or all of a plugin."
+DATA_HELP = "Where benchmarks find their data; else ORCA_GUARD_DATA says."
+
+
 def audit_options(command: Any) -> Any:
     """The options that say what is measured; any command that needs a plan takes them all."""
     for option in reversed(
         (
             click.option("--plan", "file", type=PATH, metavar="FILE", help="Audit file; the options below change it."),
-            click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin."),
+            click.option("--suite", "suites", multiple=True, metavar="NAME", help=SUITE_HELP),
+            click.option(
+                "--policy",
+                "policies",
+                multiple=True,
+                metavar="NAME|FILE",
+                help="Gates: a shipped policy, or a .toml file. Without --suite, all that it judges is measured.",
+            ),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
-            click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data."),
+            click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
             pipeline_options,
         )
@@ -43,19 +54,23 @@ def audit_options(command: Any) -> Any:
     epilog="""\b
     Examples:
       orca-guard audit --suite basics --limit 20
+      orca-guard audit --suite safety --data ./data
+      orca-guard audit --policy basics
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
       orca-guard audit --resume runs/20260102-030405
 
     \b
-    Exit codes: 0 done and no gate failed, 1 a gate failed, 2 wrong usage or bad input,
-    3 not enough evidence or something is missing, 4 internal error, 130 interrupted."""
+    Exit codes: 0 all gates passed, 1 a gate failed, 2 wrong usage or bad input,
+    3 not enough evidence, something is missing, or there is no gate (measured, not judged),
+    4 internal error, 130 interrupted."""
 )
 @audit_options
 @click.option("--out", type=PATH, default=Path("runs"), show_default=True, metavar="DIR", help="Folder of runs.")
 @click.option("--run", "name", metavar="NAME", help="Of this run's folder; date and time if not given.")
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--sign", type=PATH, metavar="KEYFILE", help="Sign the seal with this Ed25519 key.")
+@click.option("--cache", type=PATH, metavar="DIR", help="Ask only what is not kept here; what is, is marked.")
 @click.option("--no-doctor", is_flag=True, help="Do not look plugins, model and benchmarks over beforehand.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and how long it takes, and stop.")
 @click.option("--no-trial", is_flag=True, help="With --dry-run: load nothing, and say no time.")
@@ -76,13 +91,13 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     if own["resume"]:
         begun = _resumed(own["resume"], options, host)
     else:
-        request = requested(options)
+        request = requested(options, host)
         frozen = frozen_of(request, host)
         if own["dry_run"]:
             trial = None if own["no_trial"] else _rehearsed(request, frozen, host)
             return show_plan(frozen, trial, as_json=own["as_json"])
         begun = _begun(request, frozen, place, out=own["out"], name=own["name"])
-    seal = _run(begun, host, place, doctor=not own["no_doctor"])
+    seal = _run(begun, host, place, doctor=not own["no_doctor"], cache=own["cache"])
     if seal is None:
         return ExitCode.DONE
     if own["sign"]:
@@ -91,11 +106,11 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     return show_seal(begun.bundle.root, seal, as_json=own["as_json"])
 
 
-_OWN = ("out", "name", "resume", "sign", "no_doctor", "dry_run", "no_trial", "as_json")
+_OWN = ("out", "name", "resume", "sign", "cache", "no_doctor", "dry_run", "no_trial", "as_json")
 
 
-def requested(options: dict[str, Any]) -> Request:
-    """What the options ask for.
+def requested(options: dict[str, Any], host: Host) -> Request:
+    """What the options ask for, with the benchmarks and arms that a suite stands for.
 
     Raises:
         BadInput: something that cannot be.
@@ -104,21 +119,35 @@ def requested(options: dict[str, Any]) -> Request:
     from orca_guard import plan  # noqa: PLC0415  # as above
     from orca_guard.api import table_of  # noqa: PLC0415
     from orca_guard.configuration import overridden  # noqa: PLC0415
+    from orca_guard.policies import policy_of  # noqa: PLC0415
 
-    file, suites, limit = (options.pop(key) for key in ("file", "suites", "limit"))
+    file, suites, limit, policies = (options.pop(key) for key in ("file", "suites", "limit", "policies"))
     data, nonce = options.pop("data"), options.pop("nonce")
-    settings = {"data": str(data) if data else None, "nonce": nonce}
+    settings = {"data": str(data) if data else None, "nonce": nonce, "policies": policies or None}
     if file is None:
+        suites = suites or [name for policy in map(policy_of, policies) for name in policy.benchmarks]
         if not suites:
-            raise click.UsageError("nothing to measure: name a --suite, or an audit file by --plan")
+            raise click.UsageError("nothing to measure: name a --suite or a --policy, or an audit file by --plan")
+        own = any(options[name] not in (None, (), False) for name in options.keys() - plan.MODEL_SETTINGS)
         table = overridden(table_of(options.pop("pipeline")), **from_json(options))
-        return plan.of_flags(table, suites=suites, limit=limit, **settings)
+        request = plan.of_flags(table, suites=list(dict.fromkeys(suites)), limit=limit, **settings)
+        return _complete(request, host, arms=not own)
     given = {key: value for key, value in options.items() if value not in (None, ())}
     decided = ["suites"] * bool(suites) + sorted(set(given) - plan.MODEL_SETTINGS)
     if decided:
         named = " and ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in decided)
         raise click.UsageError(f"{file} decides what {named} would say; change it there")
-    return plan.changed(plan.read(file), limit=limit, model=from_json(given), **settings)
+    request = plan.changed(plan.read(file), limit=limit, model=from_json(given), **settings)
+    return _complete(request, host, arms=not request.table.arms)
+
+
+def _complete(request: Request, host: Host, *, arms: bool) -> Request:
+    """With the folder of data that the environment names, if none is named, and without suites."""
+    from orca_guard import plan  # noqa: PLC0415  # as above
+    from orca_guard.data.sets import folder_named  # noqa: PLC0415
+    from orca_guard.suites import expanded  # noqa: PLC0415
+
+    return expanded(plan.changed(request, model={}, data=folder_named(request.table.data)), host, arms=arms)
 
 
 def frozen_of(request: Request, host: Host) -> Frozen:
@@ -132,6 +161,8 @@ def frozen_of(request: Request, host: Host) -> Frozen:
     for planned in frozen.benchmarks:
         if left_out := len(planned.entry["not_covered"]):
             note(f"{planned.entry['name']}: {left_out} items do not fit and are not covered", style="yellow")
+        for reason, rows in planned.entry["rejected"].items():
+            note(f"{planned.entry['name']}: {rows} rows of its data are rejected: {reason}", style="yellow")
     for absent in frozen.plan["absent"]:
         note(f"{absent['benchmark']} is not run: {absent['reason']}", style="yellow")
     return frozen
@@ -168,14 +199,16 @@ def _resumed(folder: Path, options: dict[str, Any], host: Host) -> Audit:
         return resume(folder, host, step=step)
 
 
-def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool) -> dict[str, Any] | None:
+def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: Path | None) -> dict[str, Any] | None:
     from orca_guard.audit import close, run  # noqa: PLC0415  # as above
+    from orca_guard.cache import AnswerCache  # noqa: PLC0415
     from orca_guard.cli.auditing import running  # noqa: PLC0415
     from orca_guard.cli.show import note  # noqa: PLC0415
 
+    more: dict[str, Any] = {"examined": partial(_examined, begun, host) if doctor else _nothing}
     try:
         with running(begun.frozen.plan) as told:
-            run(begun, host, place=place, told=told, examined=partial(_examined, begun, host) if doctor else _nothing)
+            run(begun, host, place=place, told=told, cache=AnswerCache(cache) if cache else None, **more)
         return close(begun, place=place)
     except KeyboardInterrupt:
         note(f"what is recorded is safe; go on with: orca-guard audit --resume {begun.bundle.root}", style="yellow")

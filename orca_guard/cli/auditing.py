@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from orca_guard.cli.show import console, note, safe, stderr
 from orca_guard.cli.streams import json_text, plain
 from orca_guard.errors import ExitCode
 from orca_guard.freezing import Frozen
-from orca_guard.gates import EXIT_CODES, Ruling
+from orca_guard.gates import EXIT_CODES, Gate, Ruling
+from orca_guard.items import Disposition
 from orca_guard.journal.units import Unit
 from orca_guard.rehearsal import Rehearsal
 
@@ -122,8 +123,33 @@ def show_plan(frozen: Frozen, trial: Rehearsal | None, *, as_json: bool) -> int:
     )
     if trial is not None:
         _show_trial(trial)
+    _show_rules(frozen.plan)
     console().print(f"plan {frozen.digest}", soft_wrap=True)
     return ExitCode.DONE
+
+
+def _show_rules(plan: Mapping[str, Any]) -> None:
+    """What is decided beforehand: what every disposition is worth, and what must hold."""
+    console().print("What an answer is worth that is not one:", style="bold")
+    for entry in plan["benchmarks"]:
+        for metric in entry["metrics"]:
+            console().print(
+                Text(plain(f"{entry['name']} {metric['name']}: {_worth(metric['credit'])}")), soft_wrap=True
+            )
+    for gate in plan["gates"]:
+        why = f" ({gate['because']})" if gate["because"] else ""
+        console().print(Text(plain(f"gate: {_asked(gate)}{why}")), soft_wrap=True)
+    if not plan["gates"]:
+        note("there is no gate: this will be measured, and not judged (exit code 3); see --policy", style="yellow")
+
+
+def _worth(credit: Mapping[str, Any]) -> str:
+    """`refused, blocked → 0; error → unscored`."""
+    told: dict[str, list[str]] = {}
+    for disposition in list(Disposition)[1:]:
+        worth = credit.get(disposition)
+        told.setdefault("unscored" if worth is None else f"{worth}".removesuffix(".0"), []).append(disposition.value)
+    return "; ".join(f"{', '.join(names)} → {worth}" for worth, names in told.items())
 
 
 def _show_trial(trial: Rehearsal) -> None:
@@ -159,16 +185,23 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         click.echo(json_text({"run": str(folder), "digest": digest_of(seal), "seal": seal}, indent=2))
         return EXIT_CODES[ruling]
     console().print(_figures(seal["figures"]))
+    if seal.get("cached"):
+        note(f"{seal['cached']} of {seal['records']} records rest on answers kept from earlier runs", style="yellow")
+    for doubt in _doubts(seal["figures"]):
+        console().print(Text(plain(doubt), style="yellow"), soft_wrap=True)
     for gate in seal["gates"]:
-        bound = f"≥ {gate['at_least']:g}" if gate["at_most"] is None else f"≤ {gate['at_most']:g}"
-        what = " ".join(str(gate[key]) for key in ("benchmark", "metric", "subject", "group") if gate[key])
-        told = plain(f" {what} {bound}: {gate['reason']}")
+        told = plain(f" {_asked(gate)}: {gate['reason']}")
         console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
-    why = "" if seal["gates"] else " (there is no gate)"
+    why = "" if seal["gates"] else " (measured, not judged: there is no gate; see --policy)"
     console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
     note(f"sealed: {folder}  {digest_of(seal)}")
     note(f"check it with: orca-guard verify {folder}")
     return EXIT_CODES[ruling]
+
+
+def _asked(gate: Mapping[str, Any]) -> str:
+    """What a gate of a seal asks."""
+    return str(Gate(**{field.name: gate[field.name] for field in fields(Gate)}))
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
@@ -181,7 +214,27 @@ def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
     for figure in figures:
         group = figure["group"]
         names = ("", "", f"  {group}") if group else (figure["benchmark"], figure["subject"], figure["metric"])
-        value = "-" if figure["value"] is None else f"{figure['value']:.3f}"
-        bounds = (f"{figure['low']:.3f}", f"{figure['high']:.3f}")
-        table.add_row(*map(safe, names), value, *bounds, str(figure["n"]), str(figure["unscored"] or ""))
+        counts = (str(figure["n"]), str(figure["unscored"] or ""))
+        table.add_row(*map(safe, names), *_numbers(figure), *counts)
+        if figure["corrected"]:
+            table.add_row("", "", "  corrected", *_numbers(figure["corrected"]), "", "")
     return table
+
+
+def _numbers(figure: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Value and bounds; a dash where there is none, as with too few clusters."""
+    known = figure["low"] is not None and (figure["low"], figure["high"]) != (0, 1)
+    low, high = (f"{figure[bound]:.3f}" if known else "-" for bound in ("low", "high"))
+    return "-" if figure["value"] is None else f"{figure['value']:.3f}", low, high
+
+
+def _doubts(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What has to be said of rates that rest on a scorer."""
+    corrected = [figure["corrected"] for figure in figures if figure["corrected"]]
+    if corrected:
+        yield f"Corrected rates assume {corrected[0]['assumes']}."
+    yield from sorted({f"Not corrected: {one['reason']}." for one in corrected if one["reason"]})
+    for figure in figures:
+        if figure["circular"] and not figure["group"]:
+            what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
+            yield f"{what} is circular: its scorer shares weights or rows with {', '.join(figure['circular'])}."

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from orca_guard.cli import added_commands, host_of
+from orca_guard.cli.audit import DATA_HELP, SUITE_HELP
 from orca_guard.cli.run import PATH, from_json, pipeline_options
 from orca_guard.cli.streams import json_text
 from orca_guard.errors import ExitCode, NotReady
@@ -29,8 +30,8 @@ STYLES = {Health.WELL: "green", Health.ILL: "bold red", Health.NOT_APPLICABLE: "
     Exit codes: 0 all is well, 2 wrong usage or bad input, 3 something is ill,
     4 internal error, 130 interrupted."""
 )
-@click.option("--suite", "suites", multiple=True, metavar="NAME", help="A benchmark, or all of a plugin.")
-@click.option("--data", type=PATH, metavar="DIR", help="Where benchmarks find their data.")
+@click.option("--suite", "suites", multiple=True, metavar="NAME", help=SUITE_HELP)
+@click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pipeline_options
 @click.pass_context
@@ -39,13 +40,15 @@ def doctor(ctx: click.Context, /, suites: tuple[str, ...], data: Path | None, *,
     from orca_guard.api import table_of  # noqa: PLC0415  # not before the options are known to be good
     from orca_guard.cli.show import stderr  # noqa: PLC0415
     from orca_guard.configuration import overridden  # noqa: PLC0415
+    from orca_guard.data.sets import folder_named  # noqa: PLC0415
     from orca_guard.doctor import diagnose  # noqa: PLC0415
 
     table = overridden(table_of(options.pop("pipeline")), **from_json(options))
     host = host_of(ctx)
     added_commands(ctx)
+    folder = folder_named(str(data or ""))
     with stderr().status("examining"):
-        findings = list(diagnose(table, host, suites=suites, data=data))
+        findings = list(diagnose(table, host, suites=suites, data=Path(folder) if folder else None))
     well = all(finding.health is not Health.ILL for finding in findings)
     if as_json:
         click.echo(json_text({"well": well, "findings": [asdict(finding) for finding in findings]}, indent=2))

@@ -35,7 +35,8 @@ def freeze(ctx: click.Context, /, **options: Any) -> None:
     from orca_guard.journal.disk import write_whole  # noqa: PLC0415
 
     write: Path | None = options.pop("write")
-    frozen = frozen_of(requested(options), host_of(ctx))
+    host = host_of(ctx)
+    frozen = frozen_of(requested(options, host), host)
     if write:
         write_whole(write, canonical(frozen.plan) + b"\n")
     click.echo(frozen.digest)

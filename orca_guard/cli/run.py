@@ -83,6 +83,7 @@ def _with(command: Any, *options: Any) -> Any:
 @click.option("--stream", is_flag=True, help="Print all that the final pass writes, as it is written.")
 @click.option("--trace", is_flag=True, help="Show every pass with its prompt, and every verdict.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole answer as JSON; with --chat a line a turn.")
+@click.option("--cache", type=PATH, metavar="DIR", help="Ask the model only what is not kept here.")
 @click.option("--log", "log_file", type=PATH, metavar="FILE", help="Append every decision, without texts.")
 @click.option("--log-texts", is_flag=True, help="With --log: prompts and answers too.")
 @attested_options
@@ -134,15 +135,26 @@ def open_pipeline(ctx: click.Context, options: dict[str, Any], *, guarded: bool 
     from orca_guard.cli.show import note, stderr  # noqa: PLC0415
 
     options = dict(options)
+    cache = options.pop("cache", None)
     table = table_of(options.pop("pipeline"))
     if not guarded:
         table = msgspec.structs.replace(table, guards=())
     options = from_json(options)
     with stderr().status("loading the model"):
         pipeline = load(table, host=host_of(ctx), **options)
+    if cache is not None:
+        pipeline = _remembering(pipeline, cache)
     for notice in pipeline.notices:
         note(notice)
     return pipeline
+
+
+def _remembering(pipeline: Any, folder: Path) -> Any:
+    from dataclasses import replace  # noqa: PLC0415  # as above
+
+    from orca_guard.cache import AnswerCache  # noqa: PLC0415
+
+    return replace(pipeline, before=AnswerCache(folder).over(pipeline.model))
 
 
 def from_json(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -116,6 +118,16 @@ def _verdict(verdict: Verdict) -> str:
     led = f" → {effect(verdict)}" if verdict.action is Action.ERROR else ""
     why = f": {verdict.reason}" if verdict.reason else ""
     return f"{verdict.stage} {verdict.part}: {verdict.guard} {verdict.action}{led}{score}{why}"
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A line on stderr while something goes on, where that is a terminal."""
+    if not stderr().is_terminal:
+        yield
+        return
+    with stderr().status(Text(plain(what), style="dim")):
+        yield
 
 
 def progress(total: int) -> Progress:

@@ -46,12 +46,16 @@ def verify(
     Needs no model and no plugin, and says of each thing whether it is proven here or rests on somebody's word. With
     --replay and the model it finds answers and likelihoods that were made up.
     """
-    from orca_guard.verify import Status  # noqa: PLC0415  # not needed for help
+    from orca_guard.pages import check_page  # noqa: PLC0415  # not needed for help
+    from orca_guard.verify import Status  # noqa: PLC0415
     from orca_guard.verify import verify as check_folder  # noqa: PLC0415
 
     as_json = options.pop("as_json")
     check_options(**options)
     report = check_folder(folder, anchor=anchor, data=data, public=public)
+    page = None if report.faulty else check_page(folder)
+    if page is not None:
+        report = replace(report, checks=(*report.checks, page))
     if options["count"] and not report.faulty:
         check = replayed(folder, host_of(ctx), **options)
         report = replace(report, checks=(*report.checks, check), unanswered=check.status is Status.SKIPPED)

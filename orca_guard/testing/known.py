@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orca_guard.contracts import ModelSpec, Reported
 from orca_guard.errors import PromptTooLong
-from orca_guard.items import Item
+from orca_guard.items import ACCURACY, GOLD, OUTSIDE, Item, Metric, Worth
 from orca_guard.prompts import turns
 from orca_guard.types import Generate, Generation, Likelihood, Request, Retrace, Retraced, Score, Scores
 
@@ -114,7 +114,7 @@ class KnownLoader:
 
 
 def known_models(items: Iterable[Item]) -> dict[str, KnownModel]:
-    """The oracle of these items, which knows their gold; and models that know nothing, in eight ways to be wrong."""
+    """The oracle of these items, which knows their gold; and models that know nothing, in nine ways to be wrong."""
     items = list(items)
     answers = {turns(item.question)[-1].content: item.gold[0] for item in items if item.question and item.gold}
     right = {(i.request.context, i.request.continuations): i.gold for i in items if i.request}
@@ -128,6 +128,7 @@ def known_models(items: Iterable[Item]) -> dict[str, KnownModel]:
         _model("always-first", "A", lambda n: [0.0, *[-10.0] * (n - 1)]),
         _model("always-last", "Z", lambda n: [*[-10.0] * (n - 1), 0.0]),
         _model("always-yes", "yes", lambda n: [-1.0] * n),
+        _model("always-no", "no", lambda n: [-1.0] * n),
         _model("uniform", "?", lambda n: [-1.0] * n),
         _model("nan", "nan", lambda n: [math.nan] * n),
         _model("infinite", "inf", lambda n: [-math.inf] * n),
@@ -141,26 +142,50 @@ def _model(name: str, text: str, rates: Callable[[int], list[float]]) -> KnownMo
     return KnownModel(name=name, writes=lambda _: text, rates=lambda request: rates(len(request.continuations)))
 
 
-def expected(name: str, items: Sequence[Item]) -> float | None:
-    """The mean score of requests that theory gives a known model; None where none of them can be scored.
+def expected(
+    model: KnownModel, items: Iterable[Item], *, metric: Metric = ACCURACY, scoring: str = "likelihood"
+) -> list[Worth]:
+    """What theory gives a known model for each request, from its rates and the published definitions alone.
 
-    Ties share their credit: among k equal continuations the right ones are worth their share of k.
+    Ties share their credit: among k equal continuations the right ones are worth their share of k. Probabilities are
+    added up as they are, which a model with rates of -10 and more allows.
+
+    Args:
+        model: whose rates are known.
+        items: requests.
+        metric: what is measured.
+        scoring: the benchmark's rule.
     """
-    if name in {"nan", "infinite"}:
+    rule = metric.rule or scoring
+    return [_theory(item, model.rates(item.request), metric, rule) for item in items if item.request is not None]
+
+
+def _theory(item: Item, rates: Sequence[float], metric: Metric, rule: str) -> Worth:
+    if not all(map(math.isfinite, rates)):
         return None
-    shares = [_share(name, item) for item in items if item.request]
-    return math.fsum(shares) / len(shares)
+    labels = {GOLD: item.gold, **item.labels}
+    compared = [n for n in range(len(rates)) if not metric.among or str(n) in labels[metric.among]]
+    worth = metric.worth or {GOLD: 1.0}
+    if not any(str(n) in labels.get(label, ()) for n in compared for label in worth):
+        return None
+    chances = _chances(item, compared, rates, rule)
+    inside = outside = 0.0
+    for label, value in worth.items():
+        share = math.fsum(chances[n] for n in compared if str(n) in labels.get(label, ()))
+        if value == OUTSIDE:
+            outside += share
+        else:
+            inside += share * value
+    return OUTSIDE if outside >= 1 else inside / (1 - outside)
 
 
-def _share(name: str, item: Item) -> float:
+def _chances(item: Item, compared: Sequence[int], rates: Sequence[float], rule: str) -> dict[int, float]:
+    """How likely each continuation is to be the answer."""
+    if rule == "likelihood-mass":
+        masses = {n: math.exp(rates[n]) for n in compared}
+        return {n: mass / sum(masses.values()) for n, mass in masses.items()}
     assert item.request is not None, "theory is about requests"
-    count = len(item.request.continuations)
-    match name:
-        case "oracle":
-            return 1.0
-        case "always-first":
-            return float("0" in item.gold)
-        case "always-last":
-            return float(str(count - 1) in item.gold)
-        case _:
-            return len(set(item.gold)) / count
+    characters = [max(1, len(text.strip())) for text in item.request.continuations]
+    by = {n: rates[n] / (characters[n] if rule == "likelihood-per-character" else 1) for n in compared}
+    best = [n for n in compared if by[n] == max(by.values())]
+    return {n: (n in best) / len(best) for n in compared}

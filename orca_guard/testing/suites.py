@@ -11,15 +11,18 @@ from pathlib import Path
 
 from orca_guard.bench import Bench, unit_records
 from orca_guard.case import Case
-from orca_guard.contracts import AskingGuard, Benchmark, Scorer, Strategy, Target, TextGuard
+from orca_guard.contracts import AskingGuard, Benchmark, ReportForm, Scorer, Strategy, Target, TextGuard
 from orca_guard.drive import Streamed, drive
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Metric, Worth, item_json, item_of
+from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Metric, Worth, gathered, item_json, item_of
+from orca_guard.reading import read
+from orca_guard.reports.hostile import shown
+from orca_guard.reports.summary import Summary
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedClassifiers, ScriptedModel, pipeline_of
-from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Stage, Verdict
+from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Segment, Stage, Verdict
 
 AWKWARD = (
     "",
@@ -127,6 +130,25 @@ def check_strategy(strategy: Strategy) -> None:
     assert (reached.outcome, reached.value) == (Outcome.EXTRACTED, "A"), "a marked answer is found"
 
 
+def check_report_form(form: ReportForm, run: Path, report: Summary) -> None:
+    """A text, the same every time; nothing in it acts on a terminal.
+
+    Args:
+        form: under test.
+        run: a sealed run's folder.
+        report: what there is to say of it.
+    """
+    assert isinstance(form, ReportForm), f"{form!r} lacks a member of ReportForm"
+    assert form.summary
+    assert form.suffix
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    text = form.render(run, report)
+    assert isinstance(text, str), f"{form.name} renders a text, not {type(text).__name__}"
+    assert text == form.render(run, report), f"{form.name} is not the same every time"
+    assert shown(text) == text, f"{form.name} lets characters through that act on a terminal"
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before, "it changes the run"
+
+
 def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
     """Sound items, the same each time; and to models whose score is known, exactly that score.
 
@@ -134,53 +156,80 @@ def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
     always-first, always-last and uniform get what theory says, and what is no number is never scored.
     """
     assert isinstance(benchmark, Benchmark), f"{benchmark!r} lacks a member of Benchmark"
-    items = list(benchmark.items(files))
+    items, rejected = gathered(benchmark.items(files))
     assert items, "a benchmark has items"
-    assert items == list(benchmark.items(files)), "and the same ones each time"
+    assert (items, rejected) == gathered(benchmark.items(files)), "and the same ones each time"
     assert len({item.id for item in items}) == len(items), "each with an id of its own"
     assert {item.kind for item in items} == {benchmark.kind}, "all of one kind"
     assert all(item_of(item_json(item)) == item for item in items), "and each survives being written down"
     assert all(set(metric.by) <= item.groups.keys() for metric in benchmark.metrics for item in items), "grouped"
     for name, model in known_models(items).items():
-        scores = _scores_of(benchmark, items, model)
-        if benchmark.kind == "score":
-            _check_requests(name, scores, items)
-        else:
-            _check_questions(name, scores, benchmark.metrics[0])
+        found = _scores_of(benchmark, items, model)
+        for metric in benchmark.metrics:
+            scores = [scores[metric.name] for scores in found]
+            if benchmark.kind == "score":
+                _check_scores(
+                    f"{name} by {metric.name}", scores, expected(model, items, metric=metric, scoring=benchmark.scoring)
+                )
+            else:
+                _check_questions(name, scores, items, metric)
+        if name == "oracle":
+            _check_oracle([scores[benchmark.metrics[0].name] for scores in found], benchmark)
 
 
-def _scores_of(benchmark: Benchmark, items: Sequence[Item], model: KnownModel) -> list[float | None]:
-    """Scores under the first metric, by the code that audits run."""
+def _scores_of(benchmark: Benchmark, items: Sequence[Item], model: KnownModel) -> list[dict[str, Worth]]:
+    """Scores of every item under every metric, by the code that audits run."""
     entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
-    metrics = tuple(benchmark.metrics)
     pipeline = replace(pipeline_of(), model=model, target="model")
     bench = Bench(
         arms={"plain": pipeline},
         models={"model": model},
         identities={"question": {"plain": ""}, "score": {"model": ""}},
     )
-    planned = Planned(entry=entry, metrics=metrics, items=tuple(items))
-    return [record["scores"][metrics[0].name] for record in unit_records(planned, items, bench, address=digest_text)]
+    planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
+    return [record["scores"] for record in unit_records(planned, items, bench, address=digest_text)]
 
 
-def _check_requests(name: str, scores: Sequence[float | None], items: Sequence[Item]) -> None:
-    wanted = expected(name, items)
-    if wanted is None:
-        assert set(scores) == {None}, f"{name} is scored, and its likelihoods are no numbers"
-        return
-    found = math.fsum(score for score in scores if score is not None) / len(scores)
-    assert None not in scores, f"{name} gives sound likelihoods, and is not scored"
-    assert math.isclose(found, wanted, abs_tol=1e-12), f"{name} scores {found}, and theory says {wanted}"
+def _check_scores(what: str, found: Sequence[Worth], wanted: Sequence[Worth]) -> None:
+    for number, (score, theory) in enumerate(zip(found, wanted, strict=True)):
+        if isinstance(score, float | int) and isinstance(theory, float | int):
+            good = math.isclose(score, theory, abs_tol=1e-9)
+        else:
+            good = score == theory
+        assert good, f"{what}: item {number} scores {score}, and theory says {theory}"
 
 
-def _check_questions(name: str, scores: Sequence[float | None], metric: Metric) -> None:
-    wanted: dict[str, Worth] = {
-        "oracle": 0.0 if metric.lower_is_better else 1.0,
-        "empty": metric.credit.get(Disposition.EMPTY),
-        "refuser": metric.credit.get(Disposition.REFUSED),
-    }
-    if name in wanted:
-        assert set(scores) == {wanted[name]}, f"{name} scores {sorted(set(map(str, scores)))}, not {wanted[name]}"
+def _check_questions(name: str, scores: Sequence[Worth], items: Sequence[Item], metric: Metric) -> None:
+    """Who writes nothing or refuses gets what the metric declares; who always writes A, what A is worth."""
+    silent = {"empty": Disposition.EMPTY, "refuser": Disposition.REFUSED}
+    if name in silent:
+        _check_scores(f"{name} by {metric.name}", scores, [metric.credit.get(silent[name])] * len(items))
+    elif name == "always-first" and all(item.question and item.question.form == "letter" for item in items):
+        _check_scores(f"{name} by {metric.name}", scores, [_worth_of("A", item, metric) for item in items])
+
+
+def _worth_of(letter: str, item: Item, metric: Metric) -> Worth:
+    labels = {GOLD: item.gold, **item.labels}
+    worth = metric.worth or {GOLD: 1.0}
+    if not any(labels.get(label) for label in worth):
+        return None
+    carried = [value for label, value in worth.items() if letter in {_letter(g, item) for g in labels.get(label, ())}]
+    return OUTSIDE if OUTSIDE in carried else min(1.0, math.fsum(value for value in carried if value != OUTSIDE))
+
+
+def _letter(gold: str, item: Item) -> str | None:
+    """Gold may be the text of a choice: it is read in the question's form, as answers are."""
+    assert item.question, "letters answer questions"
+    return read(Segment(text=gold, answer=gold), "letter", choices=item.question.choices).value
+
+
+def _check_oracle(scores: Sequence[Worth], benchmark: Benchmark) -> None:
+    """Right everywhere. Of a share of probability it has all but what its rates leave to the others."""
+    first = benchmark.metrics[0]
+    if (first.rule or benchmark.scoring) != "likelihood-mass":
+        assert set(scores) == {0.0 if first.lower_is_better else 1.0}, (
+            f"the oracle scores {sorted(set(map(str, scores)))}"
+        )
 
 
 def _say(text: str, _request: Generate) -> str:

@@ -34,6 +34,7 @@ from orca_guard.verify.opening import (
 from orca_guard.verify.planned import Planned, planned_of
 from orca_guard.verify.report import Check, Ledger, Report, Status
 from orca_guard.verify.shards import Shards
+from orca_guard.verify.statements import check_statements
 from orca_guard.verify.texts import TextIndex
 
 
@@ -75,6 +76,7 @@ def verify(folder: Path, *, anchor: str = "", data: Path | None = None, public: 
     checks.append(check_signature(bundle, public, ledger))
     if bundle.attestation.exists():
         checks.append(check_attestation(bundle, plan.document, ledger))
+    checks += check_statements(bundle, ledger)
     return Report(plan=plan.digest, sealed=sealed, checks=tuple(checks))
 
 

@@ -68,6 +68,16 @@ class Absent(_Shape, frozen=True, kw_only=True):
     reason: str
 
 
+class BaselineShape(_Shape, frozen=True, kw_only=True):
+    """Scores of another run."""
+
+    run: Digest
+    benchmark: str
+    subject: str
+    metric: str
+    scores: tuple[Annotated[float, Meta(ge=0, le=1)] | Literal["outside"] | None, ...]
+
+
 class ItemsShape(_Shape, frozen=True, kw_only=True):
     """Of `items.jsonl`."""
 
@@ -90,6 +100,7 @@ class PlanShape(_Shape, frozen=True, kw_only=True):
     items: ItemsShape
     gates: tuple[dict[str, Any], ...]
     records: Count
+    baselines: tuple[BaselineShape, ...] = ()
 
 
 # --- a record ----------------------------------------------------------------------------------

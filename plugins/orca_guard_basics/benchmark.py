@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orca_guard.items import ACCURACY, Item, Kind, Metric
+from orca_guard.items import ACCURACY, REFUSED, Item, Kind, Metric
 from orca_guard.packs import read_pack
 
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ QUESTIONS = Pack(
     summary="everyday questions: sums, facts, short texts, choices",
     kind="question",
     scoring="match-folded",
+    metrics=(replace(ACCURACY, by=("category",)), REFUSED),
 )
 CHOICES = Pack(
     name="basics-choices",

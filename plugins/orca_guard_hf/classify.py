@@ -1,4 +1,4 @@
-"""Sequence and token classifiers from a directory: loaded once, one forward a batch, nothing cut off."""
+"""Sequence and token classifiers from a directory: loaded once, all texts that wait read together, nothing cut off."""
 
 from __future__ import annotations
 
@@ -12,76 +12,67 @@ import torch
 import transformers
 from torch import Tensor
 
-from orca_guard.errors import BadInput, ModelFailed, TextTooLong
+from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError, TextTooLong
 from orca_guard.identity import digest_of
-from orca_guard.types import Classification, Classify, TokenSpan
+from orca_guard.types import Classification, Classify, Failure, TokenSpan
 from orca_guard_hf.directory import inspect
 from orca_guard_hf.hub import download
 from orca_guard_hf.loader import LOADING, is_hub_id
 from orca_guard_hf.loading import check_loaded, quiet, refusing
+from orca_guard_hf.reader import AFTER_PADDING, Classifier, Reader
 
 Function = Literal["auto", "sigmoid", "softmax", "none"]
 _Text = str | tuple[str, str]
+_Reported = tuple[Classify, Classification | Failure]
 _HUGE = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classifier:
-    """A classifier in memory.
+class Classifiers:
+    """Classifiers by the digest of their files.
 
-    Attributes:
-        model: the network.
-        tokenizer: its own.
-        labels: in the order of its outputs.
-        tokens: whether it labels tokens rather than texts.
-        longest: tokens it can read at once.
-        device: where it lies.
+    Args:
+        device: where they go.
+        trust_remote_code: whether code in their directories may run.
+        offline: whether the hub is not asked.
+        dtype: of their weights; a threshold means the same on every device only in single precision.
     """
 
-    model: Any
-    tokenizer: Any
-    labels: tuple[str, ...]
-    tokens: bool
-    longest: int
-    device: torch.device
-
-
-class Classifiers:
-    """Classifiers by the digest of their files."""
-
-    def __init__(self, *, device: torch.device, trust_remote_code: bool, offline: bool) -> None:
+    def __init__(
+        self, *, device: torch.device, trust_remote_code: bool, offline: bool, dtype: torch.dtype = torch.float32
+    ) -> None:
         self._device = device
         self._trust = trust_remote_code
         self._offline = offline
-        self._loaded: dict[str, Classifier] = {}
+        self._dtype = dtype
+        self._loaded: dict[str, Reader] = {}
         self._lock = threading.Lock()
 
-    def classify(self, request: Classify, *, batch_size: int) -> Classification:
-        """Label scores for every text of the request.
+    def classify(self, requests: Sequence[Classify], *, batch_size: int) -> Iterator[_Reported]:
+        """Label scores for every text of the requests, those of one classifier read together.
 
-        Raises:
-            BadInput: the directory is no classifier, or a text is longer than it can read.
-            ModelFailed: its output is no number, or it cannot tell where its tokens lie.
+        A request whose directory is no classifier, whose text is longer than it can read or whose scores are no numbers
+        fails alone. Whatever torch raises comes through; requests that have no reply by then are not answered.
         """
-        with self._lock:
-            classifier = self._get(request.model)
-            parts = [request.texts[i : i + batch_size] for i in range(0, len(request.texts), batch_size)]
-            for start, part in enumerate(parts):
-                _check_lengths(classifier, part, start * batch_size)
-            if classifier.tokens:
-                return Classification(
-                    spans=tuple(s for part in parts for s in _spans(classifier, part, request.function))
-                )
-            return Classification(
-                scores=tuple(s for part in parts for s in _scores(classifier, part, request.function))
-            )
+        for model in dict.fromkeys(request.model for request in requests):
+            mine = [request for request in requests if request.model == model]
+            with self._lock:
+                replies = self._answered(mine, model, batch_size)
+            yield from replies
 
-    def _get(self, reference: str) -> Classifier:
+    def _answered(self, requests: Sequence[Classify], model: str, batch_size: int) -> list[_Reported]:
+        try:
+            reader = self._get(model)
+        except OrcaGuardError as error:
+            return [(request, Failure(error)) for request in requests]
+        return _replies(requests, reader, batch_size)
+
+    def _get(self, reference: str) -> Reader:
         directory = inspect(located(reference, offline=self._offline, code=self._trust))
         key = digest_of(directory.digests(code=self._trust))
         if key not in self._loaded:
             with LOADING:
-                self._loaded[key] = _load(directory.path, directory.config, self._device, trust=self._trust)
+                more: Any = {"trust": self._trust, "dtype": self._dtype}
+                self._loaded[key] = Reader(_load(directory.path, directory.config, self._device, **more))
         return self._loaded[key]
 
 
@@ -94,17 +85,16 @@ def located(reference: str, *, offline: bool, code: bool) -> Path:
     return download(name, revision=revision, offline=offline, code=code)[0]
 
 
-def _load(path: Path, config: Mapping[str, Any], device: torch.device, *, trust: bool) -> Classifier:
-    """In single precision everywhere, so that a threshold means the same on every device."""
+def _load(
+    path: Path, config: Mapping[str, Any], device: torch.device, *, trust: bool, dtype: torch.dtype
+) -> Classifier:
     kind = _kind(path, config)
     tokens = kind is transformers.AutoModelForTokenClassification
     more = {"local_files_only": True, "trust_remote_code": trust}
     with refusing(f"the classifier in {path}"):
         loader: Any = transformers.AutoTokenizer
         tokenizer = loader.from_pretrained(path, **more)
-        model, info = kind.from_pretrained(
-            path, dtype=torch.float32, weights_only=True, output_loading_info=True, **more
-        )
+        model, info = kind.from_pretrained(path, dtype=dtype, weights_only=True, output_loading_info=True, **more)
         check_loaded(info, path)
         model.to(device).eval()
     if tokens and not tokenizer.is_fast:
@@ -132,7 +122,7 @@ def _kind(path: Path, config: Mapping[str, Any]) -> Any:
 def _longest(config: Any, tokenizer: Any) -> int:
     """What tokenizer and positions allow; models that count positions from the padding id hold that many fewer."""
     positions = getattr(config, "max_position_embeddings", None) or _HUGE
-    if config.model_type in {"roberta", "xlm-roberta", "camembert", "longformer", "mpnet"}:
+    if config.model_type in AFTER_PADDING:
         positions -= config.pad_token_id + 1
     return int(min(positions, tokenizer.model_max_length or _HUGE))
 
@@ -146,34 +136,66 @@ def _encode(classifier: Classifier, texts: Sequence[_Text], **more: Any) -> Any:
     return classifier.tokenizer(first, second or None, truncation=False, split_special_tokens=True, **more)
 
 
-def _check_lengths(classifier: Classifier, texts: Sequence[_Text], start: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request and what its tokenizer made of it."""
+
+    request: Classify
+    encoded: Any
+
+    def rows(self) -> list[dict[str, list[int]]]:
+        """What the network reads of each text."""
+        names = [name for name in ("input_ids", "token_type_ids") if name in self.encoded]
+        return [{name: self.encoded[name][n] for name in names} for n in range(len(self.request.texts))]
+
+
+def _replies(requests: Sequence[Classify], reader: Reader, batch_size: int) -> list[_Reported]:
+    classifier = reader.classifier
+    replies: list[_Reported] = []
+    asked: list[_Asked] = []
+    for request in requests:
+        try:
+            asked.append(_Asked(request, _fitted(classifier, request.texts)))
+        except OrcaGuardError as error:
+            replies.append((request, Failure(error)))
+    logits = iter(reader.logits([row for one in asked for row in one.rows()], batch_size=batch_size))
+    for one in asked:
+        mine = [next(logits) for _ in one.request.texts]
+        try:
+            replies.append((one.request, _classification(classifier, one, mine)))
+        except OrcaGuardError as error:
+            replies.append((one.request, Failure(error)))
+    return replies
+
+
+def _fitted(classifier: Classifier, texts: Sequence[_Text]) -> Any:
+    """The texts' tokens. Raises `BadInput` where one has more than the classifier reads at once."""
+    if not texts:
+        return {"input_ids": []}
     with quiet():
-        rows = _encode(classifier, texts)["input_ids"]
-    for number, row in enumerate(rows, start):
+        encoded = _encode(classifier, texts, return_offsets_mapping=classifier.tokens)
+    for number, row in enumerate(encoded["input_ids"]):
         if len(row) > classifier.longest:
             raise TextTooLong(number=number, tokens=len(row), longest=classifier.longest)
+    return encoded
 
 
-def _logits(classifier: Classifier, encoded: Any) -> Tensor:
-    with torch.inference_mode():
-        logits: Tensor = classifier.model(**encoded.to(classifier.device)).logits.float().cpu()
-    return logits
+def _classification(classifier: Classifier, asked: _Asked, logits: Sequence[Tensor]) -> Classification:
+    function = _function(classifier, asked.request.function)
+    rows = [_apply(one, function).tolist() for one in logits]
+    if classifier.tokens:
+        return Classification(spans=tuple(_spans(classifier, asked, rows)))
+    return Classification(scores=tuple(_named(classifier, row) for row in rows))
 
 
-def _scores(classifier: Classifier, texts: Sequence[_Text], function: Function) -> Iterator[Mapping[str, float]]:
-    encoded = _encode(classifier, texts, padding=len(texts) > 1, return_tensors="pt")
-    for row in _apply(_logits(classifier, encoded), _function(classifier, function)).tolist():
-        yield _named(classifier, row)
-
-
-def _spans(classifier: Classifier, texts: Sequence[_Text], function: Function) -> Iterator[tuple[TokenSpan, ...]]:
+def _spans(
+    classifier: Classifier, asked: _Asked, rows: Sequence[Sequence[Sequence[float]]]
+) -> Iterator[tuple[TokenSpan, ...]]:
     """Spans of each text; of a pair, those of its second text, in that text's characters."""
-    encoded = _encode(classifier, texts, padding=len(texts) > 1, return_tensors="pt", return_offsets_mapping=True)
-    offsets = encoded.pop("offset_mapping").tolist()
-    rows = _apply(_logits(classifier, encoded), _function(classifier, function)).tolist()
-    for number, (text, places, row) in enumerate(zip(texts, offsets, rows, strict=True)):
+    for number, (text, row) in enumerate(zip(asked.request.texts, rows, strict=True)):
         wanted = 0 if isinstance(text, str) else 1
-        owners = encoded.sequence_ids(number)
+        owners = asked.encoded.sequence_ids(number)
+        places = asked.encoded["offset_mapping"][number]
         yield tuple(
             TokenSpan(start=start, end=end, scores=_named(classifier, scores))
             for owner, (start, end), scores in zip(owners, places, row, strict=True)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
+
+from orca_guard_hf.attention import Layout, configs_of, packed
+
+Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
+"""Keys and values of each layer, each (1, heads, positions, width); empty where nothing has been read."""
 
 
 class Network:
@@ -27,6 +33,16 @@ class Network:
         self._takes = frozenset(inspect.signature(base.forward).parameters)
         self.remembers = "past_key_values" in self._takes
         """Whether it keeps keys and values between calls; if not, every step reads the whole text."""
+        self._configs = configs_of(model) if isinstance(model, torch.nn.Module) else []
+        self.sample: Memory = ()
+        """Keys and values of one token, once anything was read packed: how large they are, and where they lie."""
+        self.forwarded = 0
+        """Tokens that went through it so far, padding counted too."""
+
+    @property
+    def packs(self) -> bool:
+        """Whether it takes what a packed forward has to say; whether it heeds it is another question."""
+        return {"past_key_values", "position_ids", "logits_to_keep"} <= self._takes
 
     def forward(self, ids: Tensor, mask: Tensor, *, past: Any = None, keep: int = 0, **more: Any) -> Any:
         """Run it once.
@@ -48,7 +64,43 @@ class Network:
         if keep and "logits_to_keep" in self._takes:
             more["logits_to_keep"] = keep
         with self.lock, torch.inference_mode():
+            self.forwarded += ids.numel()
             return self.model(input_ids=ids, **more)
+
+    def packed(
+        self, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, past: Memory
+    ) -> tuple[Tensor, Memory]:
+        """Read one packed row whose tokens look where the layout says.
+
+        Args:
+            ids: tokens, (new,).
+            positions: of each in its own text, (new,).
+            layout: over past and new columns.
+            keep: which tokens' logits are wanted, (kept,).
+            past: what was read before.
+
+        Returns:
+            Logits of the kept tokens, (kept, vocabulary); and past and new keys and values.
+        """
+        cache = DynamicCache(past)
+        logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep)
+        layers: Any = cache.layers
+        memory: Memory = tuple((layer.keys, layer.values) for layer in layers)
+        self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
+        return logits, memory
+
+    def packed_into(self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor) -> Tensor:
+        """The same over a cache that transformers knows how to update."""
+        with self.lock, torch.inference_mode(), packed(self._configs, layout):
+            self.forwarded += ids.numel()
+            out = self.model(
+                input_ids=ids[None].to(self.device),
+                position_ids=positions[None].to(self.device),
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=keep.to(self.device),
+            )
+        return out.logits[0]  # type: ignore[no-any-return]
 
     def rows(
         self, texts: Sequence[Sequence[int]], *, pad: int, side: Literal["left", "right"]
@@ -62,6 +114,14 @@ class Network:
             ids.append([*[pad] * before, *text, *[pad] * after])
             mask.append([*[0] * before, *[1] * len(text), *[0] * after])
         return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+
+def kept(memory: Memory, columns: Tensor) -> Memory:
+    """Only these columns of what was read, (columns,)."""
+    return tuple(
+        (keys.index_select(2, columns.to(keys.device)), values.index_select(2, columns.to(values.device)))
+        for keys, values in memory
+    )
 
 
 def vocabulary_of(model: Any) -> int:

@@ -22,14 +22,17 @@ from orca_guard_hf import profiles
 from orca_guard_hf.checks import check_tokenizer, check_vocabulary
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.directory import Directory, inspect, read_json
-from orca_guard_hf.generation import Limits
+from orca_guard_hf.growing import Limits
 from orca_guard_hf.hub import download
 from orca_guard_hf.loader import is_hub_id, looks_like_path
 from orca_guard_hf.loading import check_loaded, refusing
 from orca_guard_hf.model import DescribedModel, HFModel
 from orca_guard_hf.network import Network, vocabulary_of
-from orca_guard_hf.placement import Placement, place
+from orca_guard_hf.placement import Placement, dtype_named, place
 from orca_guard_hf.prompting import Prompter
+
+_OPTIONS = {"classifier_dtype"}
+_EXACT = "float32"
 
 
 def open_model(spec: ModelSpec) -> HFModel:
@@ -43,7 +46,10 @@ def open_model(spec: ModelSpec) -> HFModel:
         network=network,
         batch_size=spec.batch_size,
         classifiers=Classifiers(
-            device=placement.device, trust_remote_code=spec.trust_remote_code, offline=spec.offline
+            device=placement.device,
+            trust_remote_code=spec.trust_remote_code,
+            offline=spec.offline,
+            dtype=dtype_named(_classifier_dtype(spec)),
         ),
     )
 
@@ -65,8 +71,9 @@ class _Found:
 
 
 def _find(spec: ModelSpec) -> _Found:
-    if spec.options:
-        raise BadInput(f"the loader hf knows no option {', '.join(sorted(spec.options))}.")
+    if unknown := sorted(spec.options.keys() - _OPTIONS):
+        raise BadInput(f"the loader hf knows no option {', '.join(unknown)}. It knows {', '.join(_OPTIONS)}.")
+    dtype_named(_classifier_dtype(spec))
     if spec.batch_size < 1:
         raise BadInput(f"batch_size is {spec.batch_size}. It must be at least 1.")
     path, commit = _locate(spec)
@@ -75,6 +82,11 @@ def _find(spec: ModelSpec) -> _Found:
     profile = profiles.choose(spec.profile, directory=path, traits=profiles.traits_of(directory.config, tokenizer))
     check_tokenizer(tokenizer, profile, directory)
     return _Found(directory=directory, prompter=Prompter(tokenizer, profile), commit=commit)
+
+
+def _classifier_dtype(spec: ModelSpec) -> str:
+    """Of classifiers' weights: single precision unless asked, because thresholds are measured in it."""
+    return str(spec.options.get("classifier_dtype", _EXACT))
 
 
 def _told(found: _Found, spec: ModelSpec, model: Any, *, fresh: bool = False) -> dict[str, Any]:
@@ -199,6 +211,7 @@ def _identity(spec: ModelSpec, found: _Found, model: Any, *, fresh: bool) -> dic
         "profile": digest_text(profiles.as_json(found.prompter.profile)),
         "adapter": digest_files(_adapter_files(spec), fresh=fresh) if spec.adapter else "",
         "dtype": str(model.dtype).removeprefix("torch."),
+        "classifiers": "" if _classifier_dtype(spec) == _EXACT else _classifier_dtype(spec),
         "commit": found.commit,
         "transformers": transformers.__version__,
         "tokenizers": tokenizers.__version__,

@@ -146,6 +146,11 @@ def _dtype(name: str, device: torch.device) -> torch.dtype | str:
     """`auto` is the checkpoint's precision on an accelerator, and single precision on a CPU."""
     if name in {"", "auto"}:
         return torch.float32 if device.type == "cpu" else "auto"
+    return dtype_named(name)
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """The precision of that name. Raises `BadInput` where there is none."""
     if name not in _DTYPES:
         raise BadInput(f"unknown dtype {name!r}{suggest(name, ('auto', *_DTYPES))}")
     return _DTYPES[name]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import TemplateError
@@ -23,6 +24,8 @@ from orca_guard.types import Message
 from orca_guard_hf.profiles import Profile
 
 _PROBE = (Message("user", "x"),)
+_REMEMBERED = 4096
+"""Encoded texts: the metrics of a benchmark often ask for the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Prompter:
         self._controls = self._find_controls()
         self._pattern = _alternatives(self._controls)
         self.control_ids = frozenset(self._controls.values())
+        self._encoded = lru_cache(maxsize=_REMEMBERED)(self._encode)
 
     @property
     def controls(self) -> frozenset[str]:
@@ -106,11 +110,11 @@ class Prompter:
         Raises:
             BadInput: control tokens and text cannot be told apart.
         """
-        ids = self._spell_out(self._encode(rendered.text), rendered.literal)
+        ids = self._spell_out(self._encoded(rendered.text), rendered.literal)
         starts = self._starts_raw_text if raw else self.profile.bos == "one"
-        if starts and self.bos is not None and ids[:1] != [self.bos]:
+        if starts and self.bos is not None and ids[:1] != (self.bos,):
             return Prompt(self.tokenizer.bos_token + rendered.text, (self.bos, *ids))
-        return Prompt(rendered.text, tuple(ids))
+        return Prompt(rendered.text, ids)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of generated ids, without control tokens and what the model writes before its turn."""
@@ -162,24 +166,24 @@ class Prompter:
         shown = re.sub(f"{mark}(\\d+){mark}|{self._pattern.pattern}", show, text)
         return Rendered(shown, tuple(literal))
 
-    def _encode(self, text: str) -> list[int]:
+    def _encode(self, text: str) -> tuple[int, ...]:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise BadInput(f"the text holds half a character (at {error.start}) that no tokenizer knows.") from error
-        return list(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        return tuple(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
-    def _spell_out(self, ids: list[int], literal: Sequence[bool]) -> list[int]:
-        found = [i for i in ids if i in self.control_ids]
-        if len(found) != len(literal):
+    def _spell_out(self, ids: tuple[int, ...], literal: Sequence[bool]) -> tuple[int, ...]:
+        found = sum(map(self.control_ids.__contains__, ids))
+        if found != len(literal):
             raise BadInput(
-                f"the prompt holds {len(literal)} control strings, but the tokenizer makes {len(found)} control tokens "
+                f"the prompt holds {len(literal)} control strings, but the tokenizer makes {found} control tokens "
                 "of it, so a turn could be forged. Remove what looks like a control token from the text."
             )
         if not any(literal):
             return ids
         origins = iter(literal)
-        return [j for i in ids for j in (self._spelling(i) if i in self.control_ids and next(origins) else (i,))]
+        return tuple(j for i in ids for j in (self._spelling(i) if i in self.control_ids and next(origins) else (i,)))
 
     def _spelling(self, control: int) -> list[int]:
         """Ids of a control token's string as ordinary text: its first character apart from the rest."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError
 from orca_guard.types import Failure, Finish, Retrace, Retraced
-from orca_guard_hf.generation import Limits, fitted, stops_of, written
+from orca_guard_hf.growing import Limits, fitted, stops_of, written
 from orca_guard_hf.network import Network, vocabulary_of
 from orca_guard_hf.prompting import Prompt, Prompter
 

@@ -8,17 +8,23 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orca_guard.contracts import Reported
-from orca_guard.errors import ModelFailed, OrcaGuardError
-from orca_guard.types import Classification, Classify, Failure, Request
+from orca_guard.errors import ModelFailed
+from orca_guard.types import Classify, Failure, Request
+
+if TYPE_CHECKING:
+    from orca_guard_hf.classify import Classifiers
 
 BATCH = 16
 """Texts in one forward."""
 
 PULL = 256
 """Requests that are looked at together: texts of like length go into one forward."""
+
+_TROUBLE = (RuntimeError, ValueError, IndexError, TypeError)
+"""What torch and transformers raise while they compute; running out of memory is among it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,64 +58,31 @@ class ClassifierDirectories:
         """Answer what waits, many requests in one forward."""
         source = iter(requests)
         while waiting := list(islice(source, PULL)):
-            groups: dict[Any, list[Classify]] = {}
+            asked = []
             for request in waiting:
                 if isinstance(request, Classify):
-                    groups.setdefault(_kind(request), []).append(request)
+                    asked.append(request)
                 else:
                     yield request, Failure(ModelFailed(f"classifiers do not answer {type(request).__name__} requests"))
-            for group in groups.values():
-                yield from self._group(group)
+            yield from self._classified(asked)
 
-    def _group(self, group: Sequence[Classify]) -> Iterator[Reported]:
-        """All in one; after a failure one by one, so that it stays with its own request."""
-        try:
-            replies = self._together(group)
-        except OrcaGuardError as error:
-            if len(group) == 1:
-                yield group[0], Failure(error)
-                return
-            for request in group:
-                yield from self._group([request])
-        else:
-            yield from zip(group, replies, strict=True)
-
-    def _together(self, group: Sequence[Classify]) -> list[Classification]:
-        texts = [text for request in group for text in request.texts]
-        order = sorted(range(len(texts)), key=lambda at: len("".join(texts[at])))
-        merged = self._classified(replace(group[0], texts=tuple(texts[at] for at in order)))
-        place = {at: n for n, at in enumerate(order)}
-        replies, at = [], 0
-        for request in group:
-            own = [place[n] for n in range(at, at + len(request.texts))]
-            at += len(request.texts)
-            replies.append(
-                Classification(
-                    scores=tuple(merged.scores[n] for n in own) if merged.scores else (),
-                    spans=tuple(merged.spans[n] for n in own) if merged.spans else (),
-                )
-            )
-        return replies
-
-    def _classified(self, request: Classify) -> Classification:
+    def _classified(self, requests: Sequence[Classify]) -> Iterator[Reported]:
         with self._lock:
-            path = self._places.get(request.model)
-        if path is not None:
-            request = replace(request, model=str(path))
+            places = {reference: str(path) for reference, path in self._places.items()}
+        asked: dict[Classify, list[Classify]] = {}  # two references may stand for one directory
+        for request in requests:
+            asked.setdefault(replace(request, model=places.get(request.model, request.model)), []).append(request)
         try:
-            reply: Classification = _shared().classify(request, batch_size=BATCH)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:  # what torch raises while it computes
-            raise ModelFailed(f"the classifier {request.model} could not answer: {error}") from error
-        return reply
-
-
-def _kind(request: Classify) -> Any:
-    """What requests have in common that go into one forward."""
-    return request.model, request.function, {isinstance(text, str) for text in request.texts} == {True}
+            for request, reply in _shared().classify(list(asked), batch_size=BATCH):
+                yield from ((own, reply) for own in asked.pop(request))
+        except _TROUBLE as error:
+            failure = ModelFailed(f"the classifier could not answer: {error}")
+            failure.__cause__ = error
+            yield from ((own, Failure(failure)) for left in asked.values() for own in left)
 
 
 @cache
-def _shared() -> Any:
+def _shared() -> Classifiers:
     """The classifiers of this process; nothing is fetched, and no code that comes with weights is run."""
     import torch  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_tour_shows_strategies_a_trace_and_a_guard() -> None:
+def test_the_tour_shows_strategies_a_trace_a_guard_and_a_sealed_audit(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ORCA_GUARD_", "PYTHON"))}
     tour = subprocess.run(
         ["bash", ROOT / "docs" / "examples" / "tour.sh"],
-        env={**kept, "PATH": path, "HF_HUB_OFFLINE": "1"},
+        env={**kept, "PATH": path, "HF_HUB_OFFLINE": "1", "ORCA_GUARD_TOUR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
@@ -25,6 +26,10 @@ def test_the_tour_shows_strategies_a_trace_and_a_guard() -> None:
         assert answer in tour.stdout
     assert "pass 1 · step-by-step" in tour.stderr
     assert "Blocked: prompt-injection" in tour.stderr
+    assert re.search(r"^verdict: (pass|fail|inconclusive)$", tour.stdout, re.MULTILINE)
+    opened = re.search(r"python3 -m webbrowser file://(\S+)", tour.stdout)
+    assert opened
+    assert Path(opened[1]).read_text("utf-8").startswith("<!doctype html>")
 
 
 def test_the_makefile_lists_its_targets() -> None:

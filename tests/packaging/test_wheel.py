@@ -38,6 +38,12 @@ def test_holds_the_promise_of_types(package: Path, files: dict[str, bytes]) -> N
     "name",
     [
         "orca_guard/pipeline.toml",
+        "orca_guard/policies/basics.toml",
+        "orca_guard/reports/coverage.toml",
+        "orca_guard/reports/page/report.html.j2",
+        "orca_guard/reports/page/style.css",
+        "orca_guard/reports/report.schema.json",
+        "orca_guard/policies/safety.toml",
         "orca_guard/testing/reading_vectors.toml",
         "orca_guard_hf/profiles/chatml.toml",
         "orca_guard_hf/profiles/orca2.toml",
@@ -59,7 +65,7 @@ def test_leaves_out_no_data_file(package: Path, files: dict[str, bytes]) -> None
     data = {
         p.relative_to(package.parent).as_posix()
         for p in package.rglob("*")
-        if p.is_file() and p.suffix in {".toml", ".json", ".safetensors", ".jinja", ".txt"}
+        if p.is_file() and p.suffix in {".toml", ".json", ".safetensors", ".jinja", ".txt", ".j2", ".css", ".js"}
     }
     assert data <= files.keys()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from orca_guard.errors import GuardFailed
 from orca_guard.passes import ask, one_pass
-from orca_guard.testing import ScriptedModel, check_guard, check_scorer, check_strategy
+from orca_guard.testing import ScriptedModel, check_guard, check_report_form, check_scorer, check_strategy
 from orca_guard.testing.scripted import Plain
 from orca_guard.types import Action, Exhibit, Generate, Message, Question, Scope, Segment, Stage, Verdict
 
@@ -122,6 +123,37 @@ def test_a_strategy_that_fails_on_an_empty_text_does_not() -> None:
 
     with pytest.raises(AssertionError, match="fails on ''"):
         check_strategy(Fragile())
+
+
+@dataclass
+class Form:
+    name: str = "form"
+    summary: str = "one line"
+    suffix: str = "txt"
+    said: list[Any] = field(default_factory=lambda: ["same"] * 2)
+
+    def render(self, run: Path, report: Any, /) -> str:
+        said: str = self.said.pop()
+        return said
+
+
+class Writing(Form):
+    def render(self, run: Path, report: Any, /) -> str:
+        (run / "seal.json").write_text("mine", "utf-8")
+        return "same"
+
+
+def test_a_sound_report_form_passes(tmp_path: Path) -> None:
+    check_report_form(Form(), tmp_path, cast("Any", None))
+
+
+@pytest.mark.parametrize(
+    "form", [Form(said=["one", "other"]), Form(said=["\x1b[31m"] * 2), Form(said=[b"no text"] * 2), Writing()]
+)
+def test_a_report_form_that_breaks_its_contract_does_not(form: Form, tmp_path: Path) -> None:
+    (tmp_path / "seal.json").write_text("theirs", "utf-8")
+    with pytest.raises(AssertionError):
+        check_report_form(form, tmp_path, cast("Any", None))
 
 
 def test_the_scripted_model_keeps_to_limits_and_streams() -> None:

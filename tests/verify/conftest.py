@@ -17,7 +17,8 @@ from tests.verify.forging import Forger
 
 GATES = (
     {"benchmark": "basics-questions", "metric": "accuracy", "subject": "mixed", "at_least": 0.9},
-    {"benchmark": "basics-choices", "metric": "accuracy", "group": "category=sums", "at_least": 0.05},
+    {"benchmark": "basics-choices", "metric": "accuracy", "at_least": 0.05},
+    {"benchmark": "basics-questions", "metric": "accuracy", "margin": 0.2, "baseline": "oracle"},
 )
 
 

@@ -242,8 +242,8 @@ def _(f: Forger) -> None:
 
 @forgery("an outcome edited, chained and sealed again", "reading")
 def _(f: Forger) -> None:
-    record = f.one(outcome="refused")
-    record |= {"outcome": "absent", "disposition": "absent"}
+    record = f.one(outcome="absent")
+    record |= {"outcome": "ambiguous", "disposition": "ambiguous"}
     f.reseal()
     f.write()
 
@@ -452,7 +452,7 @@ def _(f: Forger) -> None:
             other["digest"] = digest
             right = other["value"] == record["value"]
             if other["disposition"] == "answered":
-                other |= {"scores": {"accuracy": int(right)}, "mark": "pass" if right else "fail"}
+                other |= {"scores": {"accuracy": int(right), "refused": 0}, "mark": "pass" if right else "fail"}
     for item in f.items:
         if (item["benchmark"], item["id"]) == (record["benchmark"], record["item"]):
             item["digest"] = digest

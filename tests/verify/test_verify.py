@@ -127,7 +127,7 @@ def test_files_of_texts_may_be_gone(bundle: Path) -> None:
 def test_a_score_without_its_text_still_follows_the_others(forger: Forger, bundle: Path) -> None:
     """Two metrics of one answered item cannot differ, and a refusal has its declared worth, whatever was taken out."""
     forger.texts[0] = []
-    forger.one(disposition="refused").update(scores={"accuracy": 1}, mark="pass")
+    forger.one(disposition="refused").update(scores={"accuracy": 1, "refused": 1}, mark="pass")
     forger.reseal()
     forger.write()
     assert named(verify(bundle), Status.FAULT) == {"scores"}
@@ -136,7 +136,8 @@ def test_a_score_without_its_text_still_follows_the_others(forger: Forger, bundl
 def test_choices_that_a_guard_has_changed_are_no_fault(forger: Forger, bundle: Path) -> None:
     choosing = (r for r in forger.records if r["answer"] and '"choices":["' in forger.text(r["question"]))
     record = next(r for r in choosing if r["outcome"] == "extracted")
-    record |= {"outcome": "absent", "value": None, "disposition": "absent", "scores": {"accuracy": 0}, "mark": "fail"}
+    record |= {"outcome": "absent", "value": None, "disposition": "absent", "mark": "fail"}
+    record["scores"] = {"accuracy": 0, "refused": 0}
     forger.reseal()
     forger.write()
     assert named(verify(bundle), Status.FAULT) == {"reading"}

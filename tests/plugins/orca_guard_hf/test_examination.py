@@ -24,6 +24,7 @@ NAMES = (
     "users' text stays text",
     "scored tokens",
     "weights are numbers",
+    "packed forwards",
 )
 
 
@@ -119,7 +120,7 @@ def test_layers_that_are_not_in_memory_are_said(model: HFModel) -> None:
 class Trusting(Prompter):
     """Takes what a user writes for what it looks like."""
 
-    def _spell_out(self, ids: list[int], literal: Sequence[bool]) -> list[int]:
+    def _spell_out(self, ids: tuple[int, ...], literal: Sequence[bool]) -> tuple[int, ...]:
         del literal
         return ids
 

@@ -1,0 +1,154 @@
+"""What people state of a sealed run afterwards: lines beside it, each bound to the seal and to the line before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orca_guard.errors import BadInput
+from orca_guard.identity import canonical, digest_bytes
+from orca_guard.journal.bundle import Bundle
+from orca_guard.journal.chain import decode
+from orca_guard.journal.disk import AppendFile
+from orca_guard.journal.reading import raw_lines
+from orca_guard.journal.shard import utc_now
+from orca_guard.journal.signature import read_key
+
+NAME = "statements.jsonl"
+KINDS = ("sign", "waive", "labels")
+UNCHECKED = "its signature cannot be checked: pip install 'orca-guard[sign]'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """A line of `statements.jsonl`.
+
+    Attributes:
+        line: its number, from 1.
+        fields: everything in it; of a line that cannot be read, nothing.
+        fault: what is wrong with it; empty where nothing is.
+        doubt: what could not be checked; empty where everything was.
+    """
+
+    line: int
+    fields: Mapping[str, Any]
+    fault: str = ""
+    doubt: str = ""
+
+
+def path_of(bundle: Bundle) -> Path:
+    """Where statements stand. The file is no part of what is sealed."""
+    return bundle.root / NAME
+
+
+def state(bundle: Bundle, kind: str, fields: Mapping[str, Any], *, key: Path | None = None) -> dict[str, Any]:
+    """Append a statement, and return its line.
+
+    A line is canonical JSON with `n`, `prev` (digest of the line before; of the first, of the seal), `seal`, `kind`,
+    `at` and what is stated. With a key it has `public_key` and `signature`, over the line without `signature`.
+
+    Args:
+        bundle: sealed.
+        kind: one of `KINDS`.
+        fields: what is stated.
+        key: file of an Ed25519 private key: see `signature.read_key`.
+
+    Raises:
+        BadInput: the run is not sealed, what is stated before does not hold, the key cannot be used, or the file cannot
+            be written.
+        NotReady: a key was given, and the package that signs is not installed.
+    """
+    private = read_key(key) if key else None
+    seal = seal_digest(bundle)
+    with closing(AppendFile(path_of(bundle)).open()) as file:
+        said = list(statements(bundle))
+        if wrong := [stated for stated in said if stated.fault]:
+            raise BadInput(f"{path_of(bundle)}, line {wrong[0].line}: {wrong[0].fault}. Nothing is added to it.")
+        row = {**fields, "n": len(said), "prev": _head(bundle, seal), "seal": seal, "kind": kind, "at": utc_now()}
+        if private:
+            row["public_key"] = private.public_key().public_bytes_raw().hex()
+            row["signature"] = private.sign(canonical(row)).hex()
+        file.append(canonical(row) + b"\n")
+    return row
+
+
+def statements(bundle: Bundle) -> Iterator[Stated]:
+    """Every line, each held against the one before, the seal, and its own signature.
+
+    Whoever writes to the folder can cut lines off the end; the digest of the last line, kept elsewhere, would tell.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    path = path_of(bundle)
+    if not path.exists():
+        return
+    seal = seal_digest(bundle)
+    before = seal
+    for number, raw in enumerate(raw_lines(path), 1):
+        yield _checked(raw, number, bundle, seal=seal, before=before)
+        before = digest_bytes(raw.removesuffix(b"\n"))
+
+
+def seal_digest(bundle: Bundle) -> str:
+    """Of the seal that statements are bound to. Raises `BadInput` where there is none."""
+    if not bundle.seal.is_file():
+        raise BadInput(f"{bundle.root} is not sealed: there is nothing yet to make a statement about")
+    return digest_bytes(bundle.seal.read_bytes().removesuffix(b"\n"))
+
+
+def _head(bundle: Bundle, seal: str) -> str:
+    lines = list(raw_lines(path_of(bundle)))
+    return digest_bytes(lines[-1].removesuffix(b"\n")) if lines else seal
+
+
+def _checked(raw: bytes, number: int, bundle: Bundle, *, seal: str, before: str) -> Stated:
+    if not raw.endswith(b"\n"):
+        return Stated(line=number, fields={}, fault="it is torn: the file ends within it")
+    try:
+        fields = decode(raw[:-1])
+    except ValueError as error:
+        return Stated(line=number, fields={}, fault=f"it {error}")
+    fault, doubt = _fault(fields, number, seal=seal, before=before), ""
+    if not fault and fields["kind"] == "labels":
+        fault = _labels_fault(fields, bundle)
+    if not fault and "signature" in fields:
+        fault, doubt = _signature_fault(fields)
+    return Stated(line=number, fields=fields, fault=fault, doubt=doubt)
+
+
+def _fault(fields: Mapping[str, Any], number: int, *, seal: str, before: str) -> str:
+    if fields.get("kind") not in KINDS:
+        return f"its kind is {fields.get('kind')!r}, which no version of orca-guard writes"
+    if fields.get("seal") != seal:
+        return "it is about another seal"
+    if fields.get("n") != number - 1 or fields.get("prev") != before:
+        return "it does not follow the line before: one of the two was changed, put in or taken out"
+    return ""
+
+
+def _labels_fault(fields: Mapping[str, Any], bundle: Bundle) -> str:
+    """Labels lie in a file of their own, which the statement names by its digest."""
+    name = fields.get("file")
+    path = bundle.root / str(name)
+    if not isinstance(name, str) or path.parent != bundle.root or not path.is_file():
+        return f"its labels, {name!r}, are not here"
+    return "" if digest_bytes(path.read_bytes()) == fields.get("digest") else f"{name} was changed"
+
+
+def _signature_fault(fields: Mapping[str, Any]) -> tuple[str, str]:
+    """What is wrong with the signature, and what could not be told."""
+    try:
+        from orca_guard.journal import keys  # noqa: PLC0415  # an optional dependency
+    except ImportError:
+        return "", UNCHECKED
+    signed = {key: value for key, value in fields.items() if key != "signature"}
+    try:
+        public, signature = bytes.fromhex(fields["public_key"]), bytes.fromhex(fields["signature"])
+        good = keys.holds(public, signature, canonical(signed))
+    except (KeyError, TypeError, ValueError):
+        return "its signature is none", ""
+    return ("" if good else "its signature does not hold: it was changed"), ""

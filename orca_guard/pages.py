@@ -1,0 +1,59 @@
+"""Holds the page that lies in a run's folder against the run: it is made again, and has to come out the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from orca_guard.errors import BadInput
+from orca_guard.journal.chain import Fault
+from orca_guard.reports import summary
+from orca_guard.reports.html import Html, made_by, maker
+from orca_guard.reports.summarise import summarise
+from orca_guard.verify import Report, verify
+from orca_guard.verify.report import Check, Ledger, Status
+
+PAGE = "report.html"
+NAME = "page"
+
+
+def told(report: Report) -> list[summary.Check]:
+    """What verifying came to, as reports take it."""
+    return [summary.Check(name=one.name, status=one.status.value, what=one.what) for one in report.checks]
+
+
+def summary_of(folder: Path, report: Report | None) -> summary.Summary:
+    """What a run has to say, with what verifying it came to, if somebody did. Raises `BadInput`."""
+    return summarise(folder, checks=told(report) if report else (), faulty=bool(report and report.faulty))
+
+
+def check_page(folder: Path) -> Check | None:
+    """The page, if there is one.
+
+    A page is no evidence, and so nobody has to believe it: here it is made again. It shows what verifying came to
+    without anchor, data and key, and what people had stated by then.
+    """
+    path = folder / PAGE
+    if not path.is_file():
+        return None
+    try:
+        lies = path.read_bytes().decode()
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {path}: {error}") from error
+    other, run = made_by(lies)
+    if other != maker():
+        what = f"that the page is what the run gives: it says that {other or 'nobody'} made it, and here is {maker()}"
+        return Check(name=NAME, status=Status.ASSERTED, what=f"{what}. Make it again")
+    ledger = Ledger()
+    if all(lies != _rendered(folder, run, report) for report in (verify(folder), None)):
+        told = (
+            "it is not what the run gives now: it was changed, or made before somebody stated something. Make it again"
+        )
+        ledger.add(NAME, Fault(PAGE, 0, told))
+    return ledger.settle(NAME, Status.PROVEN, f"{PAGE} is what the run gives, to the letter")
+
+
+def _rendered(folder: Path, name: str, report: Report | None) -> str:
+    """The page, of a folder that was called so when it was made."""
+    found = summary_of(folder, report)
+    return Html().render(folder, replace(found, run=replace(found.run, folder=name)))

@@ -1,0 +1,172 @@
+"""Attention for packed forwards: many texts in one row, each looking at its own tokens and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from transformers import AttentionInterface
+
+_NAME = "orca_guard_packed"
+_BLOCK = 64
+"""Tokens that look at the same columns on a CPU: fewer look at less that is not theirs, more multiply faster."""
+_UNKNOWN = ("softcap", "s_aux", "position_bias")
+"""What an architecture may want of attention that is not done here."""
+
+
+class Layout(Protocol):
+    """Which tokens of a packed row look where."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
+        """Attention of every new token, (1, heads, new, width)."""
+
+
+_layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
+
+
+def _attention(  # noqa: PLR0917  # as transformers calls it
+    module: torch.nn.Module,  # noqa: ARG001
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,  # noqa: ARG001
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    layout = _layout.get()
+    if layout is None or any(more.get(name) is not None for name in _UNKNOWN):
+        raise NotImplementedError("this attention is not done packed")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return layout.attend(query, key, value, scale=scale).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(_NAME, _attention)
+
+
+@contextmanager
+def packed(configs: Sequence[Any], layout: Layout) -> Iterator[None]:
+    """Let a network with these configurations attend as the layout says. Nobody else may use it meanwhile."""
+    before = [config._attn_implementation for config in configs]  # noqa: SLF001  # there is no other switch
+    token = _layout.set(layout)
+    try:
+        for config in configs:
+            config._attn_implementation = _NAME  # noqa: SLF001
+        yield
+    finally:
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name  # noqa: SLF001
+        _layout.reset(token)
+
+
+def configs_of(model: torch.nn.Module) -> list[Any]:
+    """The configurations that a network's layers read."""
+    found = {id(config): config for module in model.modules() if (config := getattr(module, "config", None))}
+    return [config for config in found.values() if hasattr(config, "_attn_implementation")]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """New tokens `[start, end)`, the columns they look at, and what keeps each from those that are not its own.
+
+    Attributes:
+        start: of the tokens.
+        end: of the tokens.
+        columns: a range, or their numbers.
+        bias: 0 or the least number, (tokens, columns); None where every token sees every column.
+    """
+
+    start: int
+    end: int
+    columns: slice | Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """A packed row in blocks from left to right."""
+
+    blocks: tuple[Block, ...]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
+        """Block by block."""
+        return torch.cat([_attend_block(block, query, key, value, scale) for block in self.blocks], 2)
+
+
+def blocks_of(seen: NDArray[np.bool_], *, device: torch.device) -> Blocks:
+    """The layout of a row whose tokens see these columns, (new, columns)."""
+    size = _BLOCK if device.type == "cpu" else max(len(seen), 1)
+    return Blocks(
+        tuple(_block(seen, start, min(start + size, len(seen)), device) for start in range(0, len(seen), size))
+    )
+
+
+def segments_of(lengths: Sequence[int]) -> Blocks:
+    """The layout of texts side by side, all of whose tokens see each other."""
+    ends = np.cumsum(lengths).tolist()
+    pairs = zip([0, *ends], ends, strict=False)
+    return Blocks(tuple(Block(start, end, slice(start, end), None) for start, end in pairs))
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *, scale: float) -> Tensor:
+    """Softmax attention in which groups of heads may share keys and values.
+
+    Args:
+        query: (batch, heads, new, width).
+        key: (batch, key heads, columns, width).
+        value: likewise.
+        bias: added to the scores, (batch or 1, 1, new, columns).
+        scale: of the scores.
+    """
+    if query.device.type == "cpu" and (query.dtype != torch.float32 or query.shape[2] < _BLOCK):
+        return _by_hand(query, key, value, bias, scale)
+    if bias is not None:
+        bias = bias.to(query.dtype)
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=scale)
+
+
+def _by_hand(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float) -> Tensor:
+    """Two products and a softmax in single precision: on CPUs faster than one kernel for few tokens, or in half."""
+    batch, heads, new, width = query.shape
+    grouped = query.reshape(batch, key.shape[1], -1, width)
+    scores = torch.matmul(grouped, key.transpose(-1, -2)).float().mul_(scale).view(batch, heads, new, -1)
+    if bias is not None:
+        scores += bias
+    weights = torch.softmax(scores, -1).to(value.dtype)
+    return torch.matmul(weights.view(batch, key.shape[1], -1, weights.shape[-1]), value).view(batch, heads, new, -1)
+
+
+def _attend_block(block: Block, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    columns, bias = block.columns, block.bias
+    if isinstance(columns, slice):
+        key, value = key[:, :, columns], value[:, :, columns]
+    else:
+        columns = columns.to(key.device)
+        key, value = key.index_select(2, columns), value.index_select(2, columns)
+    bias = None if bias is None else bias.to(query.device)
+    return attention(query[:, :, block.start : block.end], key, value, bias, scale=scale)
+
+
+def _block(seen: NDArray[np.bool_], start: int, end: int, device: torch.device) -> Block:
+    rows = seen[start:end]
+    columns = np.flatnonzero(rows.any(0))
+    rows = rows[:, columns]
+    first, count = int(columns[0]), len(columns)
+    whole = int(columns[-1]) - first + 1 == count
+    where = slice(first, first + count) if whole else torch.from_numpy(columns).to(device)
+    return Block(start, end, where, None if rows.all() else bias_of(torch.from_numpy(rows)).to(device))
+
+
+def bias_of(seen: Tensor) -> Tensor:
+    """0 where a token looks, and so little elsewhere that nothing is left of it; of the shape of `seen`."""
+    return torch.zeros(seen.shape).masked_fill_(~seen, torch.finfo(torch.float16).min)

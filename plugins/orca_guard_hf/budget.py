@@ -1,0 +1,72 @@
+"""How many tokens go through the network at once: from memory at first, halved whenever it runs out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from accelerate.utils import get_max_memory  # type: ignore[import-untyped]
+
+T = TypeVar("T")
+log = logging.getLogger("orca_guard")
+
+_SCRATCH = 512 << 20
+"""Bytes that the scores over the vocabulary and the masks of one forward may take beside weights and cache."""
+_BYTES = 10
+"""Of one score while it is worked on: half precision once, single precision twice."""
+_CPU, _GPU, _LEAST = 320, 8192, 8
+
+
+class Budget:
+    """A number of tokens that only gets smaller.
+
+    Attributes:
+        tokens: most at once.
+    """
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+
+    def halve(self, error: BaseException) -> None:
+        """Half as many from now on. Raises the error again where that helps no more."""
+        if self.tokens <= _LEAST:
+            raise error
+        self.tokens = max(self.tokens // 2, _LEAST)
+        log.warning("Out of memory: going on with at most %d tokens at once.", self.tokens)
+
+    def within(self, run: Callable[[int], T]) -> T:
+        """`run(tokens)`, again with half as many as often as memory runs out."""
+        while True:
+            tokens = self.tokens
+            try:
+                return run(tokens)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                failed: BaseException = error.with_traceback(None)  # its frames hold the tensors that did not fit
+            self.halve(failed)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def budget_for(config: Any, device: torch.device) -> Budget:
+    """What a forward of this model can take on this device: on a CPU more than a few hundred tokens gain nothing."""
+    vocabulary = int(getattr(config.get_text_config(), "vocab_size", 0) or 1)
+    most = _CPU if device.type == "cpu" else _GPU
+    return Budget(max(min(most, _SCRATCH // (_BYTES * vocabulary)), _LEAST))
+
+
+def cache_bytes(device: torch.device) -> int:
+    """What keys and values of answers under way may take: half of what is free on an accelerator, else a quarter."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return int(get_max_memory()["cpu"]) // 4
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Torch says it in one way on accelerators and in another on a CPU."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "allocate memory" in str(error))

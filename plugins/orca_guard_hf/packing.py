@@ -1,0 +1,100 @@
+"""The fast way through a network: many requests in one forward, once that gave the plain way's numbers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+
+from orca_guard.errors import OrcaGuardError
+from orca_guard.types import Failure, Finding, Health, Score, Scores
+from orca_guard_hf.budget import Budget, budget_for, cache_bytes
+from orca_guard_hf.continuous import Continuous
+from orca_guard_hf.growing import Limits
+from orca_guard_hf.network import Network
+from orca_guard_hf.probe import why_not_packed
+from orca_guard_hf.prompting import Prompter
+from orca_guard_hf.scoring import Joint, fitted
+from orca_guard_hf.tree_scoring import TreeScorer
+
+log = logging.getLogger("orca_guard")
+
+
+class Packing:
+    """Packed forwards of one network.
+
+    Args:
+        network: whose.
+        context: tokens it can hold, where that is known.
+        name: the model's, for messages.
+    """
+
+    def __init__(self, network: Network, *, context: int | None, name: str) -> None:
+        self._network = network
+        self._context = context
+        self._name = name
+        self._lock = threading.Lock()
+        self._why_not: str | None = None
+        self._budget: Budget | None = None
+        self._scorer: TreeScorer | None = None
+
+    @property
+    def why_not(self) -> str:
+        """Why it is not trusted; empty where it is. The network is tried when this is asked for the first time."""
+        with self._lock:
+            if self._why_not is None:
+                self._why_not = why_not_packed(self._network, context=self._context)
+                if not self._why_not:
+                    self._budget = budget_for(self._network.model.config, self._network.device)
+                    self._scorer = TreeScorer(self._network, self._budget)
+        return self._why_not
+
+    def trusted(self) -> bool:
+        """Whether to take this way; the first no is said aloud."""
+        known = self._why_not is not None
+        why_not = self.why_not
+        if why_not and not known:
+            log.warning("Model %r answers request by request, which is slow: %s.", self._name, why_not)
+        return not why_not
+
+    def finding(self) -> Finding:
+        """Which way the model takes, for an examination."""
+        if self.why_not:
+            detail = f"one request after the other: {self.why_not}"
+            return Finding(name="packed forwards", health=Health.NOT_APPLICABLE, detail=detail)
+        return Finding(name="packed forwards", health=Health.WELL, detail="they give the numbers of plain ones")
+
+    def generator(self, prompter: Prompter, limits: Limits, *, slots: int) -> Continuous:
+        """A run of generations with at most so many under way."""
+        assert self._budget is not None, "only what was tried is trusted"
+        token = sum(table.nbytes for pair in self._network.sample for table in pair)
+        return Continuous(
+            network=self._network,
+            prompter=prompter,
+            limits=limits,
+            slots=slots,
+            budget=self._budget,
+            room=cache_bytes(self._network.device) // token,
+        )
+
+    def score(self, requests: Sequence[Score], prompter: Prompter) -> Iterator[tuple[Score, Scores | Failure]]:
+        """Answer requests together, in the order in which answers are known.
+
+        Whatever torch raises comes through. What has no reply in the end has to be asked by itself: where the network
+        gave no number to one text, those beside it have none either.
+        """
+        assert self._scorer is not None, "only what was tried is trusted"
+        taken: list[Score] = []
+        joints: list[Joint] = []
+        for request in requests:
+            try:
+                with self._network.lock:
+                    joint = fitted(request, prompter, self._context)
+            except OrcaGuardError as error:
+                yield request, Failure(error)
+            else:
+                taken.append(request)
+                joints.append(joint)
+        for number, likelihoods in self._scorer.scores(joints) if joints else ():
+            if likelihoods is not None:
+                yield taken[number], Scores(likelihoods=tuple(likelihoods))

@@ -1,0 +1,193 @@
+"""Log-likelihoods of many requests at once: what they share is read once, and only scored positions are judged."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from orca_guard.types import Likelihood
+from orca_guard_hf.attention import blocks_of
+from orca_guard_hf.budget import Budget
+from orca_guard_hf.network import Memory, Network, kept
+from orca_guard_hf.scoring import Joint
+from orca_guard_hf.tree import Ints, Tree, tree_of, trunk_of
+
+_TRUNK = 16
+"""A shared beginning of fewer tokens is not worth a forward of its own."""
+_NONE: Ints = np.empty(0, dtype=np.int64)
+_ROWS = 32
+"""Rows of logits looked at together: few enough to stay in a processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A shared beginning and what the network made of it.
+
+    It is always read by itself, so it is the same to the last digit whoever asked for it first.
+    """
+
+    ids: tuple[int, ...] = ()
+    memory: Memory = ()
+
+
+class TreeScorer:
+    """Scores requests together on one network, and remembers the last shared beginning between two calls."""
+
+    def __init__(self, network: Network, budget: Budget) -> None:
+        self._network = network
+        self._budget = budget
+        self._trunk = Trunk()
+
+    def scores(self, joints: Sequence[Joint]) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """The likelihoods of each request by its number, as they become known; None where they are no numbers."""
+        wanted = _Wanted(joints)
+        tree = tree_of(wanted.rows)
+        wanted.place(tree)
+        trunk = self._shared(tree, most=wanted.first)
+        reading = _Reading(tree, self._network, trunk)
+        while reading.next < len(tree):
+            end = self._budget.within(lambda most: _read(reading, wanted, most))
+            yield from wanted.settled(upto=end)
+
+    def _shared(self, tree: Tree, *, most: int) -> Trunk:
+        """The shared beginning, of at most so many nodes, read unless it is the one that was read last."""
+        length = min(trunk_of(tree), most)
+        ids = tuple(tree.tokens[:length].tolist())
+        if length < _TRUNK:
+            return Trunk()
+        if (known := self._trunk).ids == ids:
+            return known
+        alone = _Reading(tree, self._network, Trunk())
+        while alone.next < length:
+            self._budget.within(lambda most: alone.read(min(most, length - alone.next), _NONE))
+        self._trunk = Trunk(ids, alone.memory)
+        return self._trunk
+
+
+def _read(reading: _Reading, wanted: _Wanted, most: int) -> int:
+    """Read the next nodes and note what the network says of those that are wanted; where it ends."""
+    start, end = reading.next, reading.upto(most)
+    lines = wanted.lines(start, end)
+    logits = reading.read(end - start, np.unique(wanted.nodes[lines]))
+    if logits is not None:
+        wanted.note(lines, logits)
+    return end
+
+
+class _Reading:
+    """A tree on its way through the network in depth-first order.
+
+    What has to be remembered between two forwards is then a single row: the ancestors of the next node.
+    """
+
+    def __init__(self, tree: Tree, network: Network, trunk: Trunk) -> None:
+        self.next = len(trunk.ids)
+        self.memory = trunk.memory
+        self._tree = tree
+        self._network = network
+        self._columns: Ints = np.arange(self.next)
+
+    def upto(self, most: int) -> int:
+        """Where a forward of at most so many tokens ends, such that the rest is cut evenly."""
+        left = len(self._tree) - self.next
+        return self.next + -(-left // -(-left // most))
+
+    def read(self, count: int, wanted: Ints) -> Tensor | None:
+        """Read the next nodes; logits of the wanted ones among them, (wanted, vocabulary)."""
+        tree = self._tree
+        nodes = np.arange(self.next, self.next + count)
+        columns = np.concatenate([self._columns, nodes])
+        keep = wanted - self.next if len(wanted) else np.asarray([count - 1])
+        logits, memory = self._network.packed(
+            torch.from_numpy(tree.tokens[nodes]),
+            positions=torch.from_numpy(tree.depths[nodes]),
+            layout=blocks_of(tree.sees(nodes, columns), device=self._network.device),
+            keep=torch.from_numpy(keep),
+            past=self.memory,
+        )
+        self.next += count
+        self._columns, self.memory = columns, memory
+        self._keep_open()
+        return logits if len(wanted) else None
+
+    def _keep_open(self) -> None:
+        """Forget what no later node descends from."""
+        still = self._tree.open_after(self._columns, self.next)
+        if not still.all():
+            self.memory = kept(self.memory, torch.from_numpy(np.flatnonzero(still)))
+            self._columns = self._columns[still]
+
+
+class _Wanted:
+    """Which nodes are judged by which next token, for whom, and what came of it."""
+
+    def __init__(self, joints: Sequence[Joint]) -> None:
+        self._joints = joints
+        self.rows = [row[:-1] for joint in joints for row in joint.rows]
+        """What the network reads: a row's last token is only judged."""
+
+    def place(self, tree: Tree) -> None:
+        """Find the judged nodes of each row in the tree; their lines are kept in the order of the nodes."""
+        paths = iter(tree.paths)
+        judged = [next(paths)[joint.boundary - 1 :] for joint in self._joints for _ in joint.rows]
+        targets = [row[joint.boundary :] for joint in self._joints for row in joint.rows]
+        nodes = np.concatenate(judged)
+        order = np.argsort(nodes, kind="stable")
+        self.nodes: Ints = nodes[order]
+        self._targets: Ints = np.concatenate([np.asarray(row, dtype=np.int64) for row in targets])[order]
+        self._logprobs = np.zeros(len(order))
+        self._hits: NDArray[np.bool_] = np.zeros(len(order), dtype=bool)
+        lines = np.empty_like(order)
+        lines[order] = np.arange(len(order))
+        each = iter(np.split(lines, np.cumsum([len(row) for row in targets])[:-1]))
+        self._lines = [[next(each) for _ in joint.rows] for joint in self._joints]
+        last = [max(int(self.nodes[at].max()) for at in rows) for rows in self._lines]
+        self._due = deque(sorted((node, number) for number, node in enumerate(last)))
+
+    @property
+    def first(self) -> int:
+        """The first judged node."""
+        return int(self.nodes[0])
+
+    def lines(self, start: int, end: int) -> slice:
+        """Where the judgements of nodes `[start, end)` stand."""
+        return slice(*np.searchsorted(self.nodes, (start, end)).tolist())
+
+    def note(self, lines: slice, logits: Tensor) -> None:
+        """Take down natural log-probabilities in single precision, and whether the token is the likeliest."""
+        _, index = np.unique(self.nodes[lines], return_inverse=True)
+        targets = self._targets[lines]
+        for start in range(0, len(logits), _ROWS):
+            mine = np.flatnonzero((index >= start) & (index < start + _ROWS))
+            logprobs, hits = _judged(logits[start : start + _ROWS].float(), index[mine] - start, targets[mine])
+            self._logprobs[lines.start + mine], self._hits[lines.start + mine] = logprobs, hits
+
+    def settled(self, *, upto: int) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """Requests all of whose nodes lie before `upto`, each once."""
+        while self._due and self._due[0][0] < upto:
+            _, number = self._due.popleft()
+            likelihoods = [self._likelihood(at) for at in self._lines[number]]
+            yield number, None if any(math.isnan(one.logprob) for one in likelihoods) else likelihoods
+
+    def _likelihood(self, at: Ints) -> Likelihood:
+        logprob, greedy = float(self._logprobs[at].sum()), bool(self._hits[at].all())
+        return Likelihood(logprob=logprob, tokens=len(at), greedy=greedy)
+
+
+@torch.inference_mode()
+def _judged(table: Tensor, rows: Ints, tokens: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Log-probability of each token in its row of logits, (rows, vocabulary), and whether it is the likeliest."""
+    at, token = (torch.from_numpy(numbers).to(table.device) for numbers in (rows, tokens))
+    best, found = table.amax(-1, keepdim=True), table[at, token]
+    hits = found == best[at, 0]
+    tied = hits.nonzero()[:, 0]  # seldom any: so it is not looked at every row which of equals comes first
+    hits[tied] = table[at[tied]].argmax(-1) == token[tied]
+    total = (table - best).exp_().sum(-1).log_() + best[:, 0]
+    return (found - total[at]).double().cpu().numpy(), hits.cpu().numpy()
