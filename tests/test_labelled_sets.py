@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,11 +18,11 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no published data in
 
 
 @pytest.fixture
-def sets(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def sets(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     import labelled_sets
 
-    yield labelled_sets  # type: ignore[misc]
+    yield labelled_sets
     del sys.modules["labelled_sets"]
 
 
