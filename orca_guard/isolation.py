@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
+from orca_guard import types
 from orca_guard.contracts import AskingGuard, Examining, TextGuard
 from orca_guard.errors import GuardFailed, ModelFailed, PluginFailed
 from orca_guard.guards import GuardTimeout
@@ -220,10 +221,11 @@ class _Nouns(pickle.Unpickler):
     """Reads the nouns that guards speak in, and nothing else that a pickle may hold."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """A class of `orca_guard.types`."""
-        if module != "orca_guard.types":
+        """A class that `orca_guard.types` defines; not what it imports, nor anything inside of it."""
+        found = super().find_class(module, name) if module == types.__name__ and "." not in name else None
+        if not isinstance(found, type) or found.__module__ != types.__name__:
             raise pickle.UnpicklingError(f"it holds {module}.{name}")
-        return super().find_class(module, name)
+        return found
 
 
 # --- the other side ------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import time
@@ -16,7 +17,7 @@ from orca_guard.contracts import GuardFactory
 from orca_guard.errors import GuardFailed, PluginFailed, TextTooLong
 from orca_guard.guards import GuardTimeout
 from orca_guard.host import Host
-from orca_guard.isolation import IsolatedText, Worker, isolated
+from orca_guard.isolation import IsolatedText, Worker, _Nouns, isolated
 from orca_guard.pipeline import Pipeline
 from orca_guard.testing import ScriptedClassifiers, check_guard, pipeline_of
 from orca_guard.testing.suites import exhibits
@@ -185,3 +186,11 @@ def test_a_guard_that_cannot_be_sent_runs_here_with_a_warning_unless_it_must_not
 def test_an_error_with_numbers_keeps_them_between_processes() -> None:
     error = pickle.loads(pickle.dumps(TextTooLong(number=1, tokens=9, longest=4)))
     assert (error.number, error.tokens, error.longest) == (1, 9, 4)
+
+
+@pytest.mark.parametrize("name", ["replace", "replace.__globals__", "Mapping", "dataclass", "Action.mro", "Nothing"])
+def test_what_comes_back_is_made_of_our_nouns_alone(name: str) -> None:
+    forged = b"corca_guard.types\n" + name.encode() + b"\n."
+    with pytest.raises((pickle.UnpicklingError, AttributeError)):
+        _Nouns(io.BytesIO(forged)).load()
+    assert _Nouns(io.BytesIO(pickle.dumps(Action.BLOCK))).load() is Action.BLOCK
