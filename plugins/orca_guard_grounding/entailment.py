@@ -58,13 +58,7 @@ class Entailment:
         held = yield from classified_beside(self.model, documents, [claim.text for claim in stated])
         label = supporting(held[0][0].scores, self.label)
         supports = [max(one.scores[label] for one in of_claim) for of_claim in held]
-        loose = [
-            (claim.start, claim.end)
-            for claim, support in zip(stated, supports, strict=True)
-            if 1 - support >= self.standing.threshold
-        ]
-        reason = f"{len(loose)} of {len(stated)} statements are not held up by the documents"
-        return self.standing.verdict(1 - min(supports), reason, loose)
+        return self.standing.of_statements(stated, supports, "are not held up by the documents")
 
 
 def supporting(labels: Iterable[str], wanted: str = "") -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from orca_guard.contracts import GuardSettings
 from orca_guard.errors import GuardFailed, UsageError
 from orca_guard.types import Action, Verdict
+from orca_guard_grounding.claims import Claim
 
 _ROUNDING = 1e-6
 
@@ -39,6 +40,18 @@ class Standing:
             threshold=self.threshold,
             spans=tuple(spans) if hit else (),
         )
+
+    def of_statements(self, stated: Sequence[Claim], supports: Sequence[float], found: str) -> Verdict:
+        """The verdict on statements: the least supported decides, and all that reach the threshold are marked.
+
+        Args:
+            stated: the statements.
+            supports: of each, how surely it is held up.
+            found: what is the matter with those that are not, after "2 of 3 statements".
+        """
+        pairs = zip(stated, supports, strict=True)
+        loose = [(claim.start, claim.end) for claim, support in pairs if 1 - support >= self.threshold]
+        return self.verdict(1 - min(supports), f"{len(loose)} of {len(stated)} statements {found}", loose)
 
 
 def standing(settings: GuardSettings, *, name: str, known: Collection[str], redacts: bool = True) -> Standing:

@@ -54,13 +54,7 @@ class Supported:
             for claim in stated
         )
         chances = [affirmed(reply) for reply in (replies if isinstance(replies, tuple) else (replies,))]
-        loose = [
-            (claim.start, claim.end)
-            for claim, chance in zip(stated, chances, strict=True)
-            if 1 - chance >= self.standing.threshold
-        ]
-        reason = f"the model itself holds {len(loose)} of {len(stated)} statements for unsupported"
-        return self.standing.verdict(1 - min(chances), reason, loose)
+        return self.standing.of_statements(stated, chances, "are unsupported, says the model itself")
 
 
 def affirmed(reply: Any) -> float:
