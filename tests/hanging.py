@@ -20,8 +20,9 @@ class Strange:
 
 @dataclass(frozen=True)
 class Whim:
-    """Does what the text says."""
+    """Does what the text says, or always the first thing."""
 
+    first: str = ""
     name: str = "whim"
     stages: frozenset[Stage] = frozenset({"input"})
     scope: Scope = "whole"
@@ -30,7 +31,7 @@ class Whim:
         return [self._one(exhibit.text) for exhibit in exhibits]
 
     def _one(self, text: str) -> Any:
-        match text.partition(" ")[0]:
+        match self.first or text.partition(" ")[0]:
             case "regex":  # holds the interpreter's lock for longer than anybody waits
                 re.match(r"(a+)+$", "a" * 60 + "b")
             case "sleep":
@@ -45,6 +46,8 @@ class Whim:
                 return Strange()
             case "print":
                 print("noise on stdout")  # noqa: T201
+            case "warn":
+                return Verdict(action=Action.WARN, reason="as told", score=0.75, threshold=0.5)
             case "stop":
                 return Verdict(action=Action.BLOCK, reason="as told", score=0.75, threshold=0.5)
         return Verdict(action=Action.ALLOW)

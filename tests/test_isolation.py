@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orca_guard.assembly import assemble
@@ -19,10 +22,14 @@ from orca_guard.guards import GuardTimeout
 from orca_guard.host import Host
 from orca_guard.isolation import IsolatedText, Worker, _Nouns, isolated
 from orca_guard.pipeline import Pipeline
+from orca_guard.plan import Arm
 from orca_guard.testing import ScriptedClassifiers, check_guard, pipeline_of
+from orca_guard.testing.known import KnownLoader
 from orca_guard.testing.suites import exhibits
 from orca_guard.types import Action, Exhibit, Question
+from orca_guard.verify.checks import verify
 from orca_guard_hygiene.control_characters import ControlCharacters
+from tests import auditing, independent_verifier
 from tests.auditing import plugin
 from tests.hanging import Asks, Whim
 
@@ -194,3 +201,29 @@ def test_what_comes_back_is_made_of_our_nouns_alone(name: str) -> None:
     with pytest.raises((pickle.UnpicklingError, AttributeError)):
         _Nouns(io.BytesIO(forged)).load()
     assert _Nouns(io.BytesIO(pickle.dumps(Action.BLOCK))).load() is Action.BLOCK
+
+
+# --- in an audit ---------------------------------------------------------------------------------
+
+
+def test_an_audit_isolates_guards_of_others_and_what_hangs_there_is_an_error_of_its_items(tmp_path: Path) -> None:
+    """A warning lets its item through, and whoever verifies the run comes to the same."""
+    hangs = GuardFactory(name="hangs", summary="s", make=lambda _: Whim(name="hangs", first="regex"))
+    warns = GuardFactory(name="warns", summary="s", make=lambda _: Whim(name="warns", first="warn"))
+    arms = []
+    for name in ("hangs", "warns"):
+        table = auditing.arm().table
+        guards = (GuardTable(name=name, timeout_s=1),)
+        arms.append(Arm(name, msgspec.structs.replace(table, guards=guards)))
+    known = plugin(models=[KnownLoader(models=auditing.MODELS)], guards=[hangs, warns])
+    auditing.audited(auditing.request(*arms, limit=2), tmp_path / "runs", by=Host(extra={"known": known}))
+    [journal] = (tmp_path / "runs").glob("**/journal-*.jsonl")
+    records = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+    asked = [record for record in records if record.get("kind") == "item" and record["verdicts"]]
+    assert {(record["subject"], record["disposition"]) for record in asked} == {
+        ("hangs", "error"),
+        ("warns", "answered"),
+    }
+    assert {v["action"] for record in asked for v in record["verdicts"]} == {"error", "warn"}
+    assert not verify(journal.parent).faulty
+    independent_verifier.verify(journal.parent)
