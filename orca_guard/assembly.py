@@ -24,7 +24,7 @@ from orca_guard.forms import Forms
 from orca_guard.host import Host, Plugin, Provided, blaming, own_identity
 from orca_guard.identity import digest_of
 from orca_guard.pipeline import Limits, Pipeline
-from orca_guard.placing import Circumstances, Placed, put
+from orca_guard.placing import Circumstances, prepare, put
 from orca_guard.types import Decoding
 
 VOLATILE = ("date", "placement")
@@ -66,12 +66,12 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened, isola
         NotReady: a plugin that is needed failed, a name was withdrawn, a model does not load.
     """
     strategies = {name: host.strategies.find(name) for name in table.strategies}
-    for guard in configuration.guards_of(table):
-        host.guards.find(guard.name)
+    circumstances = Circumstances(offline=table.model.offline, fresh=opener is described, isolate=isolate)
+    prepared = [prepare(guard, host, circumstances) for guard in configuration.guards_of(table)]
     selector, selector_plugin = _selector(table, host)
     loader, spec = resolve(table.model, host)
     model = opener(loader, spec)
-    guards = _guards(table, model, host, fresh=opener is described, isolate=isolate)
+    guards = [put(guard, position, model=_lasting_digest(model)) for position, guard in enumerate(prepared)]
     pipeline = Pipeline(
         model=model,
         strategies={name: provided.item for name, provided in strategies.items()},
@@ -115,11 +115,6 @@ def model_opened(table: ModelTable, host: Host) -> tuple[Model, str]:
 
 def _lasting_digest(model: Model) -> str:
     return digest_of({key: value for key, value in model.identity.items() if not key.startswith(VOLATILE)})
-
-
-def _guards(table: PipelineTable, model: Model, host: Host, **more: bool) -> list[Placed]:
-    circumstances = Circumstances(model=_lasting_digest(model), offline=table.model.offline, **more)
-    return [put(guard, n, host, circumstances) for n, guard in enumerate(configuration.guards_of(table))]
 
 
 def lasting(identity: Mapping[str, Any]) -> dict[str, Any]:

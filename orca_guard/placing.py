@@ -52,24 +52,35 @@ class Circumstances:
     """How guards are put in their places.
 
     Attributes:
-        model: digest of the pipeline's model, for scores that are its own.
         offline: never touch the network.
         fresh: compute digests whatever is remembered of them.
         isolate: guards of other distributions run in processes of their own, unless the pipeline file says otherwise.
     """
 
-    model: str = ""
     offline: bool = False
     fresh: bool = False
     isolate: bool = False
 
 
-def put(table: GuardTable, position: int, host: Host, circumstances: Circumstances) -> Placed:
-    """The guard that a pipeline file names, where it says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A guard that is made and not yet in its place, which depends on the model that answers."""
+
+    table: GuardTable
+    found: Provided[GuardFactory]
+    settings: GuardSettings
+    guard: Guard
+    server: ClassifierServer | None
+    classifiers: Sequence[Mapping[str, str]]
+    circumstances: Circumstances
+
+
+def prepare(table: GuardTable, host: Host, circumstances: Circumstances) -> Prepared:
+    """Make the guard that a pipeline file names, before any model is loaded: most of what is wrong is found here.
 
     Raises:
         UsageError: nothing has this name, or a setting makes no sense.
-        BadInput: its operating point is of another scorer, or a classifier is not what it should be.
+        BadInput: a classifier is not what it should be.
         PluginFailed: the plugin made something that is no guard.
     """
     found = host.guards.find(table.name)
@@ -81,18 +92,41 @@ def put(table: GuardTable, position: int, host: Host, circumstances: Circumstanc
     )
     guard = _made(found, settings)
     server, digests = _described(guard, host, circumstances)
-    scorer = scorer_digest(guard, settings, digests, model=circumstances.model)
+    return Prepared(
+        table=table,
+        found=found,
+        settings=settings,
+        guard=guard,
+        server=server,
+        classifiers=digests,
+        circumstances=circumstances,
+    )
+
+
+def put(prepared: Prepared, position: int, *, model: str) -> Placed:
+    """The guard where the file says.
+
+    Args:
+        prepared: the guard.
+        position: among the pipeline's guards.
+        model: digest of the pipeline's model, for scores that are its own; empty where there is none.
+
+    Raises:
+        BadInput: its operating point is of another scorer.
+    """
+    table, found, guard, settings = prepared.table, prepared.found, prepared.guard, prepared.settings
+    scorer = scorer_digest(guard, settings, prepared.classifiers, model=model)
     point = _point(table, found.item, scorer)
     if point is not None:
         threshold = point.threshold if table.threshold is None else table.threshold
         settings = replace(settings, threshold=threshold, sound=point.sound)
         guard = _made(found, settings)
-    placed, unsent = _apart(guard, table, wanted=circumstances.isolate and not found.plugin.own)
+    placed, unsent = _apart(guard, table, wanted=prepared.circumstances.isolate and not found.plugin.own)
     place = _placed(placed, position, table, found.plugin, settings=settings, scorer=scorer, point=point)
     return Placed(
         place=place,
-        identity=_identity(place, found.plugin, digests),
-        server=server,
+        identity=_identity(place, found.plugin, prepared.classifiers),
+        server=prepared.server,
         warning=_warning(guard, table, point) or unsent,
     )
 

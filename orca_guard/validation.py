@@ -20,7 +20,7 @@ from orca_guard.host import Host
 from orca_guard.labelled import Labelled, LabelledSet
 from orca_guard.operating import OperatingPoint, Rate
 from orca_guard.pipeline import Pipeline
-from orca_guard.placing import Circumstances, put
+from orca_guard.placing import Circumstances, prepare, put
 from orca_guard.types import Request, Stage, Verdict
 
 FEWEST = 20
@@ -84,7 +84,7 @@ def alone(table: GuardTable, host: Host, *, model: ModelTable | None = None, off
     digest = ""
     if model is not None:
         loaded, digest = model_opened(model, host)
-    placed = put(table, 0, host, Circumstances(model=digest, offline=offline))
+    placed = put(prepare(table, host, Circumstances(offline=offline)), 0, model=digest)
     guard = placed.place.guard
     asks = isinstance(guard, AskingGuard) and (not isinstance(guard, Classifying) or "model" in guard.scored_by)
     if asks and model is None:

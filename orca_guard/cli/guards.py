@@ -44,7 +44,7 @@ def guards(ctx: click.Context, *, as_json: bool) -> None:
 
 def _listing(host: Any) -> Iterator[dict[str, Any]]:
     from orca_guard.configuration import GuardTable, default, guards_of  # noqa: PLC0415  # not before it is needed
-    from orca_guard.placing import Circumstances, put  # noqa: PLC0415
+    from orca_guard.placing import Circumstances, prepare, put  # noqa: PLC0415
 
     standing = {guard.name for guard in guards_of(default())}
     for name, found in host.guards:
@@ -52,7 +52,7 @@ def _listing(host: Any) -> Iterator[dict[str, Any]]:
         row |= {"default": name in standing, "stages": [], "scope": "", "note": "", "known": ""}
         row["operating_point"] = None
         try:
-            placed = put(GuardTable(name=name), 0, host, Circumstances(offline=True))
+            placed = put(prepare(GuardTable(name=name), host, Circumstances(offline=True)), 0, model="")
         except OrcaGuardError as error:
             yield row | {"note": str(error)}
             continue
