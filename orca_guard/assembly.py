@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 import msgspec
 
 from orca_guard import configuration
-from orca_guard.configuration import GuardTable, ModelTable, PipelineTable
+from orca_guard.configuration import ModelTable, PipelineTable
 from orca_guard.contracts import (
     API_VERSION,
-    AskingGuard,
     Described,
-    GuardSettings,
     Model,
     ModelLoader,
     ModelSpec,
     NamedModel,
     Selector,
-    TextGuard,
 )
-from orca_guard.errors import OrcaGuardError, PluginFailed, UnknownName, UsageError
+from orca_guard.errors import PluginFailed, UnknownName, UsageError
 from orca_guard.forms import Forms
-from orca_guard.guards import GuardInPlace
-from orca_guard.host import Host, Plugin, Provided, own_identity
+from orca_guard.host import Host, Plugin, Provided, blaming, own_identity
 from orca_guard.identity import digest_of
 from orca_guard.pipeline import Limits, Pipeline
-from orca_guard.types import Action, Decoding
+from orca_guard.placing import Circumstances, prepare, put
+from orca_guard.types import Decoding
 
 VOLATILE = ("date", "placement")
 """Keys of a model's identity, or their beginnings, that are recorded and do not count: a day, where layers lie."""
@@ -40,7 +36,7 @@ Opener: TypeAlias = Callable[[Provided[ModelLoader], ModelSpec], Model]
 
 def opened(found: Provided[ModelLoader], spec: ModelSpec) -> Model:
     """The model, loaded."""
-    with _blaming(found.plugin, f"to open {spec.reference!r}"):
+    with blaming(found.plugin, f"to open {spec.reference!r}"):
         model = found.item.open(spec)
     if not isinstance(model, Model):
         raise PluginFailed(f"loader {found.item.name!r} opened something that is no model: {type(model).__name__}")
@@ -49,40 +45,44 @@ def opened(found: Provided[ModelLoader], spec: ModelSpec) -> Model:
 
 def described(found: Provided[ModelLoader], spec: ModelSpec) -> Described:
     """The model, described and not loaded."""
-    with _blaming(found.plugin, f"to describe {spec.reference!r}"):
+    with blaming(found.plugin, f"to describe {spec.reference!r}"):
         model = found.item.describe(spec)
     if not isinstance(model, Described):
         raise PluginFailed(f"loader {found.item.name!r} described a model as {type(model).__name__}")
     return model
 
 
-def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pipeline:
+def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened, isolate: bool = False) -> Pipeline:
     """The pipeline that a file describes.
 
     Args:
         table: the file.
         host: where its names are looked up.
         opener: what becomes of its model; `described` loads nothing, and the digest is the same.
+        isolate: guards of other distributions run in processes of their own, unless the file says otherwise.
 
     Raises:
         UsageError: a name that nothing provides, a setting that makes no sense.
         NotReady: a plugin that is needed failed, a name was withdrawn, a model does not load.
     """
     strategies = {name: host.strategies.find(name) for name in table.strategies}
-    guards = [_guard(guard, position, host) for position, guard in enumerate(configuration.guards_of(table))]
+    circumstances = Circumstances(offline=table.model.offline, fresh=opener is described, isolate=isolate)
+    prepared = [prepare(guard, host, circumstances) for guard in configuration.guards_of(table)]
     selector, selector_plugin = _selector(table, host)
     loader, spec = resolve(table.model, host)
     model = opener(loader, spec)
+    guards = [put(guard, position, model=_lasting_digest(model)) for position, guard in enumerate(prepared)]
     pipeline = Pipeline(
         model=model,
         strategies={name: provided.item for name, provided in strategies.items()},
         selector=selector,
-        guards=tuple(place for place, _ in guards),
+        guards=tuple(guard.place for guard in guards),
+        classifiers=next((guard.server for guard in guards if guard.server is not None), None),
         decoding=Decoding(**msgspec.structs.asdict(table.decoding)),
         limits=Limits(**msgspec.structs.asdict(table.limits)),
         system=table.system,
         notices=_notices(table, model, host),
-        warnings=_warnings(table),
+        warnings=(*_warnings(table), *(guard.warning for guard in guards if guard.warning)),
         forms=Forms.load(model.forms) if model.forms else None,
         tell=host.tell,
     )
@@ -99,12 +99,22 @@ def assemble(table: PipelineTable, host: Host, *, opener: Opener = opened) -> Pi
             {"name": name, "system": pipeline.system_of(provided.item), **provided.plugin.identity()}
             for name, provided in strategies.items()
         ],
-        "guards": [_guard_identity(place, plugin) for place, plugin in guards],
+        "guards": [dict(guard.identity) for guard in guards],
         "decoding": msgspec.to_builtins(pipeline.decoding),
         "limits": msgspec.to_builtins(pipeline.limits),
         "system": table.system,
     }
     return replace(pipeline, identity=identity, digest=digest_of(lasting(identity)))
+
+
+def model_opened(table: ModelTable, host: Host) -> tuple[Model, str]:
+    """A model by itself, and the digest that scores of its own are bound to. Raises as `assemble` does."""
+    model = opened(*resolve(table, host))
+    return model, _lasting_digest(model)
+
+
+def _lasting_digest(model: Model) -> str:
+    return digest_of({key: value for key, value in model.identity.items() if not key.startswith(VOLATILE)})
 
 
 def lasting(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,20 +135,6 @@ def resolve(table: ModelTable, host: Host) -> tuple[Provided[ModelLoader], Model
     if reference and prefix in host.models.names() and not reference.startswith("//"):
         return _loader(prefix, host), _spec(table, reference)
     return _claimant(name, host), _spec(table, name)
-
-
-@contextmanager
-def _blaming(plugin: Plugin, what: str) -> Iterator[None]:
-    """Whatever a plugin's own code raises makes what needs it refuse to run, and names it.
-
-    An exit or a panic is among that; only a deliberate error of ours and the user's Ctrl-C pass through.
-    """
-    try:
-        yield
-    except (OrcaGuardError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise PluginFailed(f"{plugin} failed {what}: {type(error).__name__}: {error}") from error
 
 
 def _loader(name: str, host: Host) -> Provided[ModelLoader]:
@@ -166,7 +162,7 @@ def _claimant(reference: str, host: Host) -> Provided[ModelLoader]:
 def _claims(provided: Provided[ModelLoader], reference: str) -> bool:
     """A loader that cannot even say so has failed, and the others go on."""
     try:
-        with _blaming(provided.plugin, f"to say whether it opens {reference!r}"):
+        with blaming(provided.plugin, f"to say whether it opens {reference!r}"):
             return bool(provided.item.claims(reference))
     except PluginFailed as error:
         provided.plugin.fail(str(error), error.__cause__)
@@ -180,41 +176,11 @@ def _spec(table: ModelTable, reference: str, *, profile: str = "") -> ModelSpec:
 
 def _selector(table: PipelineTable, host: Host) -> tuple[Selector, Plugin]:
     found = host.selectors.find(table.selector.name)
-    with _blaming(found.plugin, f"to make selector {table.selector.name!r}"):
+    with blaming(found.plugin, f"to make selector {table.selector.name!r}"):
         selector = found.item.make(table.strategies, table.selector.options)
     if not isinstance(selector, Selector):
         raise PluginFailed(f"{found.plugin} made something of {table.selector.name!r} that is no selector")
     return selector, found.plugin
-
-
-def _guard(table: GuardTable, position: int, host: Host) -> tuple[GuardInPlace, Plugin]:
-    found = host.guards.find(table.name)
-    settings = GuardSettings(
-        threshold=table.threshold, action=Action(table.action) if table.action else None, options=table.options
-    )
-    with _blaming(found.plugin, f"to make guard {table.name!r}"):
-        guard = found.item.make(settings)
-    if not isinstance(guard, TextGuard | AskingGuard):
-        raise PluginFailed(f"{found.plugin} made something of {table.name!r} that is no guard")
-    with _blaming(found.plugin, f"to put guard {table.name!r} in its place"):
-        place = GuardInPlace(
-            guard=guard,
-            target=f"guard {position} {table.name}",
-            settings=settings,
-            on_error=Action(table.on_error),
-            timeout_s=table.timeout_s,
-        )
-    return place, found.plugin
-
-
-def _guard_identity(place: GuardInPlace, plugin: Plugin) -> dict[str, Any]:
-    return {
-        "name": place.name,
-        **msgspec.to_builtins(place.settings),
-        "on_error": place.on_error.value,
-        "timeout_s": place.timeout_s,
-        **plugin.identity(),
-    }
 
 
 def _notices(table: PipelineTable, model: Model, host: Host) -> tuple[str, ...]:

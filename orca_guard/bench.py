@@ -70,7 +70,7 @@ def load_bench(
     pipelines, models, passed = {}, {}, dict[str, None]()
     before: dict[str, Target] = {}
     for arm in arms:
-        pipeline = assemble(arm.table, host, opener=opener)
+        pipeline = assemble(arm.table, host, opener=opener, isolate=True)
         entry = entries[arm.name]
         if pipeline.digest != entry["pipeline"]:
             told = differences(_as_written(entry["identity"]), _as_written(lasting(pipeline.identity)))

@@ -21,6 +21,7 @@ from orca_guard.types import (
     Action,
     Answer,
     Attempt,
+    Classify,
     Exhibit,
     Generate,
     Generation,
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from orca_guard.pipeline import Pipeline
 
 WITHHELD = "[withheld]"
+
+CLASSIFIERS = "guards' classifiers"
+"""The driver's name for what answers guards' `Classify` requests."""
 
 
 class Case:
@@ -207,11 +211,15 @@ class Case:
 
     def _bound(self, request: Request, *, strategy: Strategy | None = None) -> Request:
         """The request with everything that only the pipeline knows."""
+        if isinstance(request, Classify) and self._pipeline.classifiers is not None:
+            return replace(request, target=request.target or CLASSIFIERS)
         if type(request) not in self._pipeline.model.requests:
             raise ModelFailed(f"model {self._pipeline.model.name!r} does not answer {type(request).__name__} requests")
         if not isinstance(request, Generate):
             return replace(request, target=request.target or self._pipeline.target)
         decoding = self._pipeline.decoding
+        if request.temperature is not None:
+            decoding = replace(decoding, temperature=request.temperature)
         return replace(
             request,
             target=request.target or self._pipeline.target,
@@ -254,6 +262,14 @@ class Case:
         return (Message("system", system), *turns) if system else turns
 
     # --- guards --------------------------------------------------------------------------------
+
+    def verdict(self, place: GuardInPlace, exhibit: Exhibit) -> Generator[Requests, Replies, Verdict]:
+        """What one guard says of one exhibit, with nothing else of the pipeline taking part."""
+        self._started = time.monotonic()
+        if isinstance(place.guard, TextGuard):
+            [verdict] = yield from _verdicts([place], [exhibit])
+            return verdict
+        return (yield from self._examined(place, place.guard, exhibit))
 
     def _judged(self, exhibits: Sequence[Exhibit], stage: Stage) -> Generator[Requests, Replies, list[Verdict]]:
         """Every guard of this stage on every exhibit; asking guards only when the others have not stopped it."""
@@ -334,7 +350,7 @@ class Case:
             ),
             seconds=time.monotonic() - self._started,
             pipeline=self._pipeline.digest,
-            warnings=(*self._pipeline.warnings, *_allowed_errors(self._verdicts)),
+            warnings=(*self._pipeline.warnings, *_allowed_errors(self._verdicts), *_warned(self._verdicts)),
             **fields,
         )
 
@@ -377,3 +393,9 @@ def _check(question: Question) -> None:
 def _allowed_errors(verdicts: Iterable[Verdict]) -> list[str]:
     allowed = (v for v in verdicts if v.action is Action.ERROR and v.on_error is Action.ALLOW)
     return list(dict.fromkeys(f"guard {v.guard!r} could not judge and was passed over: {v.reason}" for v in allowed))
+
+
+def _warned(verdicts: Iterable[Verdict]) -> list[str]:
+    """What guards warn of, whatever became of the answer."""
+    warning = (v for v in verdicts if v.action is Action.WARN)
+    return list(dict.fromkeys(f"guard {v.guard!r} warns of the {v.part}: {v.reason or 'a hit'}" for v in warning))

@@ -56,16 +56,21 @@ class GuardTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         name: of the guard.
         threshold: its operating point; absent leaves the guard's own.
         action: what a hit leads to; absent leaves the guard's own.
+        operating_point: file that `orca-guard guards calibrate` wrote: its threshold, and the evidence for it.
         on_error: what happens when it cannot judge.
         timeout_s: seconds it may take for one batch.
+        isolate: whether it runs in a process of its own, which can be killed; absent leaves that to where the pipeline
+            is used: in audits, guards of other distributions do.
         options: what only this guard understands.
     """
 
     name: str
     threshold: float | None = None
-    action: Literal["redact", "revise", "abstain", "block"] | None = None
+    action: Literal["warn", "redact", "revise", "abstain", "block"] | None = None
+    operating_point: str = ""
     on_error: Literal["block", "abstain", "allow"] = "block"
     timeout_s: float = 10.0
+    isolate: bool | None = None
     options: dict[str, Any] = {}
 
 
@@ -193,6 +198,11 @@ def _rules(t: PipelineTable) -> Sequence[tuple[str, bool, str]]:
         ("guards", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
         ("guards_off", not set(names) & set(t.guards_off), "and the guards that are on name the same one"),
         ("guards.timeout_s", all(0 < g.timeout_s < float("inf") for g in guards), "must be above 0"),
+        (
+            "guards.operating_point",
+            not any(g.operating_point and g.threshold is not None for g in guards),
+            "has a threshold of its own: leave out threshold",
+        ),
         ("guards.threshold", all(_finite(g.threshold) for g in guards), "must be a finite number"),
     )
 

@@ -452,13 +452,70 @@ class AskingGuard(Protocol):
 Guard: TypeAlias = TextGuard | AskingGuard
 
 
+@runtime_checkable
+class Classifying(Protocol):
+    """A guard whose scores come from trained models, and says from which.
+
+    Without measured evidence that its scores tell enough apart it warns, unless the pipeline gives it an action.
+    """
+
+    @property
+    def classifiers(self) -> tuple[str, ...]:
+        """Directories or hub ids that it asks; their digests are part of the pipeline's identity."""
+        ...
+
+    @property
+    def scored_by(self) -> Mapping[str, Any]:
+        """What else decides its scores: labels, functions; not its threshold. `model` stands for the pipeline's own."""
+        ...
+
+
+@runtime_checkable
+class ClassifierServer(Target, Protocol):
+    """Answers `Classify` requests, and needs no language model for that. Safe to call from several threads."""
+
+    @property
+    def name(self) -> str:
+        """For listings."""
+        ...
+
+    @property
+    def summary(self) -> str:
+        """One line for listings."""
+        ...
+
+    def describe(self, reference: str, /, *, offline: bool = False, fresh: bool = False) -> Mapping[str, str]:
+        """Digests of everything in a classifier that decides its scores; its weights are not loaded.
+
+        Args:
+            reference: a directory or hub id.
+            offline: never touch the network.
+            fresh: compute them whatever is remembered.
+
+        Raises:
+            OrcaGuardError: what is wrong with it.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardSettings:
-    """The operating point a pipeline gives a guard; None leaves the guard's own default."""
+    """The operating point a pipeline gives a guard; None leaves the guard's own default.
+
+    Attributes:
+        threshold: where it stands.
+        action: what a hit leads to.
+        options: what only this guard understands.
+        offline: never touch the network.
+        sound: whether measured evidence says that its scores tell enough apart: without it, a guard that is made of a
+            trained scorer warns unless it is given an action.
+    """
 
     threshold: float | None = None
     action: Action | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    offline: bool = False
+    sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,3 +526,5 @@ class GuardFactory:
     summary: str
     make: Callable[[GuardSettings], Guard]
     """Raises `UsageError` for a setting it does not know."""
+    operating_point: Path | None = None
+    """A file that says how good it is as it comes: see `operating.OperatingPoint`."""

@@ -5,6 +5,7 @@
     | + UnknownName            2     no such strategy, model, guard, plugin
     | + BadInput               2     a file, prompt, row or number that cannot be used
     | + PromptTooLong          2     does not fit the model's context, and by how much
+    | + TextTooLong            2     is longer than a classifier reads at once
     | + ConfigurationChanged   2     stored answers belong to another configuration
     + NotReady                 3     what was asked for exists in name only
     | + PluginFailed           3     a plugin that is needed did not load
@@ -23,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from functools import partial
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -79,6 +82,29 @@ class PromptTooLong(BadInput):
             f"the prompt has {prompt} tokens and {answer} are asked for the answer, but the model holds {context}: "
             f"{self.excess} too many. Shorten the prompt or its context, or lower --max-new-tokens."
         )
+
+
+class TextTooLong(BadInput):
+    """A text that a classifier cannot read at once.
+
+    Args:
+        number: of the text in its request.
+        tokens: it has.
+        longest: the classifier reads.
+    """
+
+    def __init__(self, *, number: int, tokens: int, longest: int) -> None:
+        self.number = number
+        self.tokens = tokens
+        self.longest = longest
+        super().__init__(
+            f"text {number} has {tokens} tokens, but the classifier reads {longest} at once: "
+            f"{tokens - longest} too many. Cut it into windows."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes it keeps its numbers: whoever cuts windows needs them."""
+        return partial(type(self), number=self.number, tokens=self.tokens, longest=self.longest), ()
 
 
 class ConfigurationChanged(UsageError):

@@ -18,6 +18,7 @@ from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
 from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
 from orca_guard.measuring import Work, measured
+from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
 from orca_guard.policies import policy_of
@@ -79,6 +80,7 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     required = [_required(text, host) for text in table.requires]
     pipelines = {arm.name: _described(arm, host) for arm in request.arms}
     _check_different(pipelines)
+    _check_sound(table.sound_guards, pipelines)
     subjects = _Subjects(pipelines, models_of(pipelines))
     found, absent = _present(table, host)
     work = Work()
@@ -176,7 +178,7 @@ def _lasting(model: Model) -> dict[str, str]:
 
 def _described(arm: Arm, host: Host) -> Pipeline:
     try:
-        return assemble(arm.table, host, opener=described)
+        return assemble(arm.table, host, opener=described, isolate=True)
     except OrcaGuardError as error:
         if len(error.args) == 1:
             error.args = (f"arm {arm.name!r}: {error}",)
@@ -190,6 +192,26 @@ def _check_different(pipelines: Mapping[str, Pipeline]) -> None:
         if pipeline.digest in seen:
             raise BadInput(f"arms {seen[pipeline.digest]!r} and {name!r} are the same pipeline; leave one out")
         seen[pipeline.digest] = name
+
+
+def _check_sound(names: Iterable[str], pipelines: Mapping[str, Pipeline]) -> None:
+    """That guards which the audit relies on are there, and known to be good enough to be relied on."""
+    for arm, pipeline in pipelines.items():
+        places = {place.name: place for place in pipeline.guards}
+        for name in names:
+            if name not in places:
+                raise NotReady(f"arm {arm!r} has no guard {name!r}, which this audit requires to be sound")
+            point = places[name].point
+            if point is None:
+                raise NotReady(
+                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} how good it is has not been "
+                    "measured. Measure it with `orca-guard guards calibrate`."
+                )
+            if not point.sound:
+                raise NotReady(
+                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is no better than an AUROC "
+                    f"of {point.auroc.low:.2f} on {point.data}; {LEAST_AUROC} is asked of it"
+                )
 
 
 def _required(text: str, host: Host) -> dict[str, str]:

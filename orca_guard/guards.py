@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from orca_guard.contracts import AskingGuard, GuardFactory, GuardSettings, Reported, Scorer, TextGuard
 from orca_guard.errors import GuardFailed, UsageError
+from orca_guard.operating import OperatingPoint
 from orca_guard.types import Action, Exhibit, Judge, Request, Scope, Stage, Verdict
 
 T = TypeVar("T")
@@ -32,6 +33,8 @@ class GuardInPlace:
         settings: the operating point it was made with.
         on_error: what happens when it cannot judge: BLOCK, ABSTAIN or ALLOW.
         timeout_s: seconds it may take for one step, in one batch.
+        scorer: digest of what decides its scores, whatever its threshold; empty where nobody looked.
+        point: how good it is where it stands; None where that is not known.
     """
 
     guard: TextGuard | AskingGuard
@@ -39,6 +42,8 @@ class GuardInPlace:
     settings: GuardSettings
     on_error: Action = Action.BLOCK
     timeout_s: float = 10.0
+    scorer: str = ""
+    point: OperatingPoint | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would never be asked, or held back too late: nobody would notice.
@@ -131,7 +136,8 @@ def from_scorer(scorer: Scorer) -> GuardFactory:
             )
         return ScorerGuard(scorer, threshold, settings.action or scorer.action)
 
-    return GuardFactory(name=scorer.name, summary=scorer.summary, make=make)
+    shipped = getattr(scorer, "operating_point", None)
+    return GuardFactory(name=scorer.name, summary=scorer.summary, make=make, operating_point=shipped)
 
 
 class TextGuardTarget:
@@ -252,7 +258,9 @@ def decide(verdicts: Iterable[Verdict]) -> Action:
 
 
 def effect(verdict: Verdict) -> Action:
-    """What one verdict leads to."""
+    """What one verdict leads to: a WARN lets the text through."""
+    if verdict.action is Action.WARN:
+        return Action.ALLOW
     if verdict.action is not Action.ERROR:
         return verdict.action
     return verdict.on_error if verdict.on_error in ON_ERROR and verdict.on_error else Action.BLOCK

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from orca_guard.contracts import (
         Benchmark,
+        ClassifierServer,
         GuardFactory,
         ModelLoader,
         NamedModel,
@@ -68,6 +69,11 @@ def scorers() -> Iterable[Scorer]:  # type: ignore[empty-body]
 @hookspec
 def guards() -> Iterable[GuardFactory]:  # type: ignore[empty-body]
     """Guards with logic of their own."""
+
+
+@hookspec
+def classifiers() -> Iterable[ClassifierServer]:  # type: ignore[empty-body]
+    """What serves the classifiers that guards ask for, whatever model answers."""
 
 
 @hookspec

@@ -8,6 +8,7 @@ import os
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from importlib.metadata import EntryPoint, entry_points, version
@@ -20,6 +21,7 @@ from orca_guard import hookspecs
 from orca_guard.contracts import (
     API_VERSION,
     Benchmark,
+    ClassifierServer,
     GuardFactory,
     ModelLoader,
     NamedModel,
@@ -30,7 +32,7 @@ from orca_guard.contracts import (
     Suite,
 )
 from orca_guard.data.sets import DataSet
-from orca_guard.errors import BadInput, NameWithdrawn, PluginFailed, UnknownName, suggest
+from orca_guard.errors import BadInput, NameWithdrawn, OrcaGuardError, PluginFailed, UnknownName, suggest
 from orca_guard.identity import digest_files, digest_package
 from orca_guard.types import ItemRecorded, RunFinished, RunStarted
 
@@ -41,6 +43,7 @@ PROVIDERS = (
     "selectors",
     "scorers",
     "guards",
+    "classifiers",
     "benchmarks",
     "datasets",
     "suites",
@@ -270,6 +273,11 @@ class Host:
         return Registry("guard", [*self._collect("guards", (GuardFactory,)), *made], self.plugins)
 
     @cached_property
+    def classifiers(self) -> Registry[ClassifierServer]:
+        """What serves the classifiers that guards ask for."""
+        return Registry("classifier server", self._collect("classifiers", (ClassifierServer,)), self.plugins)
+
+    @cached_property
     def benchmarks(self) -> Registry[Benchmark]:
         """What an audit measures."""
         return Registry("benchmark", self._collect("benchmarks", (Benchmark,)), self.plugins)
@@ -303,6 +311,7 @@ class Host:
             "strategies": self.strategies,
             "selectors": self.selectors,
             "guards": self.guards,
+            "classifiers": self.classifiers,
             "benchmarks": self.benchmarks,
             "datasets": self.datasets,
             "suites": self.suites,
@@ -399,6 +408,20 @@ class Host:
                 plugin.provides[hook] = tuple(sorted(item.name for item in items))
                 claims += [(item.name, Provided(item, plugin)) for item in items]
         return claims
+
+
+@contextmanager
+def blaming(plugin: Plugin, what: str) -> Iterator[None]:
+    """Whatever a plugin's own code raises makes what needs it refuse to run, and names it.
+
+    An exit or a panic is among that; only a deliberate error of ours and the user's Ctrl-C pass through.
+    """
+    try:
+        yield
+    except (OrcaGuardError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise PluginFailed(f"{plugin} failed {what}: {type(error).__name__}: {error}") from error
 
 
 class _Unfit(Exception):

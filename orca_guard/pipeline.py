@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from orca_guard.case import Case
+from orca_guard.case import CLASSIFIERS, Case
 from orca_guard.contracts import Model, Selector, Strategy, Target, TextGuard
 from orca_guard.drive import Streamed, drive
 from orca_guard.errors import ExitCode
@@ -60,6 +60,7 @@ class Pipeline:
     Attributes:
         model: answers requests.
         target: the driver's name for it.
+        classifiers: answers guards' `Classify` requests; None leaves them to the model.
         strategies: by name, those the selector may pick.
         selector: picks one.
         guards: in the order in which they are asked.
@@ -80,6 +81,7 @@ class Pipeline:
     selector: Selector
     guards: tuple[GuardInPlace, ...] = ()
     target: str = "model"
+    classifiers: Target | None = None
     decoding: Decoding = field(default_factory=Decoding)
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
@@ -172,7 +174,8 @@ class Pipeline:
     def targets(self) -> dict[str, Target]:
         """Where the requests of `solve` go."""
         judged = {p.target: TextGuardTarget(p, p.guard) for p in self.guards if isinstance(p.guard, TextGuard)}
-        return {self.target: self.before or self.model, **judged}
+        served = {CLASSIFIERS: self.classifiers} if self.classifiers is not None else {}
+        return {self.target: self.before or self.model, **served, **judged}
 
     def system_of(self, strategy: Strategy, *, given: str | None = None) -> str:
         """The system message that a strategy's passes get.

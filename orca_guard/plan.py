@@ -65,6 +65,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         policies: more gates: names of shipped policies, or paths of files that end in `.toml`, from the audit file's
             folder.
         requires: distributions that must be there, as `name==version`, perhaps with ` sha256:…`.
+        sound_guards: guards that every arm must have, with an operating point that says they tell enough apart.
     """
 
     format: int = FORMAT
@@ -78,6 +79,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gates: tuple[dict[str, Any], ...] = ()
     policies: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    sound_guards: tuple[str, ...] = ()
 
 
 _TABLES: Mapping[str, type[msgspec.Struct]] = {"benchmarks": BenchmarkTable, "arms": ArmTable}

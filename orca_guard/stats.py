@@ -9,6 +9,7 @@ every formula, and how often each bound was wrong. Sums are exact, so that no fi
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -332,3 +333,49 @@ def clopper_pearson(p: float, n: float, *, confidence: float = CONFIDENCE) -> tu
     low = float(betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, misses, 1 - tail)) if misses > 0 else 1.0
     return min(p, low), max(p, high)
+
+
+# --- how well a score tells two kinds of rows apart ------------------------------------------------
+
+
+def auroc(
+    hits: Sequence[tuple[float, str]], others: Sequence[tuple[float, str]], *, confidence: float = CONFIDENCE
+) -> tuple[float, float, float]:
+    """How likely a labelled row scores above another, ties counting half, and its interval.
+
+    The variance is that of DeLong, DeLong and Clarke-Pearson (1988) summed over clusters as Obuchowski (1997) does it;
+    the interval is symmetric in the logit and so stays within [0, 1]. Where no pair is ordered against the rest there
+    is no variance to go by, and the bound is that of so many successes without a failure as the smaller kind has rows.
+
+    Args:
+        hits: score and cluster of every row that carries the label; an empty name is a cluster of its own.
+        others: likewise of every row that does not.
+        confidence: of both sides together.
+
+    Returns:
+        Value, lower bound, upper bound. Without rows of both kinds nothing is known: 0.5, 0, 1.
+    """
+    if not hits or not others:
+        return 0.5, 0.0, 1.0
+    above = _placements([score for score, _ in hits], [score for score, _ in others])
+    below = [1 - share for share in _placements([score for score, _ in others], [score for score, _ in hits])]
+    value = math.fsum(above) / len(above)
+    influence: dict[str | tuple[str, int], float] = {}
+    for kind, rows, shares in (("hit", hits, above), ("other", others, below)):
+        for at, ((_, cluster), share) in enumerate(zip(rows, shares, strict=True)):
+            name = cluster or (kind, at)
+            influence[name] = influence.get(name, 0.0) + (share - value) / len(rows)
+    spread = math.fsum(part * part for part in influence.values()) * len(influence) / max(1, len(influence) - 1)
+    if spread <= _NOTHING**2 or not 0 < value < 1:
+        least, tail = min(len(hits), len(others)), (1 - confidence) / 2
+        return value, value * tail ** (1 / least), 1 - (1 - value) * tail ** (1 / least)
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(spread) / (value * (1 - value))
+    centre = math.log(value / (1 - value))
+    low, high = (1 / (1 + math.exp(-max(-700.0, min(700.0, centre + side)))) for side in (-half, half))
+    return value, low, high
+
+
+def _placements(scores: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Of every score, the share of the others that lie below it, ties counting half."""
+    ranked = sorted(others)
+    return [(bisect_left(ranked, score) + bisect_right(ranked, score)) / (2 * len(ranked)) for score in scores]

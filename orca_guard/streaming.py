@@ -12,6 +12,11 @@ from orca_guard.types import Action, Answer, Exhibit, Judge, Question, Verdict
 STEP = 24
 """Characters that must be new before guards are asked again."""
 
+HOLD = 24
+"""Characters at the end of what was judged that are held back: of anything that guards stop and that is no longer than
+this, not even the beginning is shown. So what is shown lies at most STEP + HOLD characters behind what was written:
+that many tokens, if each has one character or more, and about a quarter of it in English."""
+
 
 class Gate:
     """Between a streamed generation and the person who reads it.
@@ -27,19 +32,22 @@ class Gate:
         self._targets = targets
         self._question = question
         self._released = ""
+        self._seen = 0
         self._holding = False
         self.closed = False
         self.verdicts: list[Verdict] = []
 
     def release(self, text: str) -> Iterator[str]:
         """What may be shown now. After a REDACT the rest is held until the answer is whole."""
-        if self._holding or self.closed or len(text) - len(self._released) < STEP:
+        if self._holding or self.closed or len(text) - self._seen < STEP:
             return
+        self._seen = len(text)
         verdicts = self._judge(text)
         action = decide(verdicts)
         if action is Action.ALLOW:
-            yield text[len(self._released) :]
-            self._released = text
+            clear = text[: max(len(self._released), len(text) - HOLD)]
+            yield clear[len(self._released) :]
+            self._released = clear
         elif action is Action.REDACT:
             self._holding = True
         else:

@@ -102,6 +102,7 @@ class Generate:
         final: the reply holds the answer, so it may be streamed.
         max_new_tokens: a tighter limit than the pipeline's, if any.
         sample: tells repeated samples of the same prompt apart.
+        temperature: in place of the pipeline's, for samples that should differ; None leaves that.
         stop: strings that end this generation, added to the pipeline's.
         target: which model; empty is the pipeline's.
         decoding: how tokens are chosen.
@@ -115,6 +116,7 @@ class Generate:
     final: bool = True
     max_new_tokens: int | None = None
     sample: int = 0
+    temperature: float | None = None
     stop: tuple[str, ...] = ()
     target: str = ""
     decoding: Decoding = Decoding()
@@ -345,9 +347,10 @@ class Reading:
 
 
 class Action(StrEnum):
-    """What a guard wants done, from harmless to severe."""
+    """What a guard wants done, from harmless to severe. WARN lets the text through, and the answer says so."""
 
     ALLOW = "allow"
+    WARN = "warn"
     REDACT = "redact"
     REVISE = "revise"
     ABSTAIN = "abstain"

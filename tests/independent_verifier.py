@@ -64,7 +64,7 @@ def lines(path: Path) -> Iterator[tuple[bytes, Json]]:
 
 def disposition(record: Json) -> str:
     action, outcome, verdicts = record["action"], record["outcome"], record["verdicts"]
-    led = [v.get("on_error", "block") if v["action"] == "error" else v["action"] for v in verdicts]
+    led = [{"error": v.get("on_error", "block"), "warn": "allow"}.get(v["action"], v["action"]) for v in verdicts]
     broken = any(v["action"] == "error" and effect != "allow" for v, effect in zip(verdicts, led, strict=True))
     first = {effect for v, effect in zip(verdicts, led, strict=True) if v["stage"] == "input"}
     shown = action in {"allow", "redact"}

@@ -50,6 +50,7 @@ ORDER = (
     ("drive",),
     ("case",),
     ("pipeline",),
+    ("placing",),
     ("assembly",),
     ("plan", "policies", "baselines", "measuring", "recording"),
     ("freezing",),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from orca_guard.case import WITHHELD
 from orca_guard.passes import ask, one_pass, segment
 from orca_guard.pipeline import Limits, Pipeline
+from orca_guard.streaming import HOLD, STEP, Gate
 from orca_guard.testing import ScriptedModel, pipeline_of
 from orca_guard.testing.scripted import InTurn, Plain
 from orca_guard.types import (
@@ -629,6 +630,28 @@ def test_what_is_blocked_is_never_emitted(words: list[str]) -> None:
     )
     assert "BAD" not in shown
     assert (answer.action is Action.BLOCK) == ("BAD" in words)
+
+
+@given(
+    words=st.lists(st.sampled_from(["good", "a", "fine"]), max_size=30), phrase=st.text("XYZ ", min_size=2, max_size=24)
+)
+def test_of_a_phrase_that_is_stopped_not_even_the_beginning_is_emitted(words: list[str], phrase: str) -> None:
+    phrase = f"<{phrase[:-2]}>"
+    text = f"{' '.join(words)} {phrase} {' '.join(words)}"
+    shown, answer = stream(pipeline_of(says(text), guards=[stops(phrase)]))
+    assert answer.action is Action.BLOCK
+    assert "<" not in shown
+
+
+@given(words=st.lists(st.sampled_from(["good", "a", "fine"]), min_size=1, max_size=60))
+def test_what_is_shown_lies_no_further_behind_than_stated(words: list[str]) -> None:
+    pipeline = pipeline_of(guards=[stops("BAD")])
+    gate = Gate(pipeline.guards, pipeline.targets(), Question.of("?"))
+    text, shown = " ".join(words), ""
+    for end in range(1, len(text) + 1):
+        shown += "".join(gate.release(text[:end]))
+        assert text.startswith(shown)
+        assert end - len(shown) < STEP + HOLD
 
 
 def test_a_stream_that_is_stopped_halfway_tells_what_it_cost() -> None:

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from orca_guard.stats import (
     Estimate,
     Sample,
     agreement,
+    auroc,
     balanced,
     clopper_pearson,
     gap,
@@ -290,6 +292,53 @@ def test_a_gap_holds_whichever_classes_are_best_and_worst() -> None:
     found = [gap(sample([(float(chance.random() < 0.7), "", "xyz"[n % 3]) for n in range(120)])) for _ in range(300)]
     assert sum(x.low == 0 for x in found) >= 0.95 * 300
     assert sum(x.value or 0.0 for x in found) / 300 > 0.08
+
+
+# --- how well a score tells two kinds of rows apart ----------------------------------------------
+
+SCORED = st.lists(st.integers(0, 8).map(lambda n: n / 8), min_size=1, max_size=25)
+
+
+@given(SCORED, SCORED)
+def test_auroc_is_the_share_of_pairs_in_order(hits: list[float], others: list[float]) -> None:
+    naive = sum((a > b) + (a == b) / 2 for a in hits for b in others) / (len(hits) * len(others))
+    value, low, high = auroc([(h, "") for h in hits], [(o, "") for o in others])
+    assert value == pytest.approx(naive)
+    assert 0 <= low <= value + 1e-12
+    assert value - 1e-12 <= high <= 1
+
+
+@given(SCORED, SCORED)
+def test_auroc_turned_round_is_its_complement(hits: list[float], others: list[float]) -> None:
+    one = auroc([(h, "") for h in hits], [(o, "") for o in others])
+    other = auroc([(o, "") for o in others], [(h, "") for h in hits])
+    assert one[0] == pytest.approx(1 - other[0])
+    assert one[1] == pytest.approx(1 - other[2])
+
+
+def test_rows_that_are_copies_of_one_another_say_no_more_than_one() -> None:
+    chance = random.Random(3)
+    rows = [[(chance.gauss(shift, 1), f"{shift}-{n}") for n in range(60)] for shift in (1, 0)]
+    once, often = auroc(*rows), auroc(*([row for row in kind for _ in range(5)] for kind in rows))
+    assert often == pytest.approx(once)
+
+
+def test_the_bounds_of_auroc_hold_about_as_often_as_they_say() -> None:
+    """Normal scores one standard deviation apart: the true value is that of a normal distribution at 1/sqrt(2)."""
+    chance, true = random.Random(11), NormalDist().cdf(1 / math.sqrt(2))
+    missed = 0
+    for _ in range(400):
+        kinds = [[(chance.gauss(shift, 1), "") for _ in range(40)] for shift in (1, 0)]
+        _, low, high = auroc(*kinds)
+        missed += not low <= true <= high
+    assert 4 <= missed <= 36
+
+
+def test_a_few_rows_in_perfect_order_prove_little() -> None:
+    value, low, high = auroc([(1.0, "")] * 3, [(0.0, "")] * 50)
+    assert (value, high) == (1.0, 1.0)
+    assert low == pytest.approx(0.025 ** (1 / 3))
+    assert auroc([], [(0.0, "")]) == (0.5, 0.0, 1.0)
 
 
 # --- agreement -----------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ BUILT_IN = {
     "data": "data",
     "doctor": "doctor",
     "forms": "forms",
+    "guards": "guards",
     "plan": "plan",
     "plugins": "plugins",
     "policies": "policies",

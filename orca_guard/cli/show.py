@@ -80,8 +80,9 @@ def _show_text(answer: Answer) -> None:
 
 def summary(answer: Answer) -> str:
     """One line: strategy, reading, guards, cost."""
-    stopped = [v.guard for v in answer.verdicts if v.action is not Action.ALLOW]
-    guards = f"stopped or changed by {', '.join(dict.fromkeys(stopped))}" if stopped else "guards: all allow"
+    stopped = [v.guard for v in answer.verdicts if v.action not in {Action.ALLOW, Action.WARN}]
+    warned = "guards: some warn" if any(v.action is Action.WARN for v in answer.verdicts) else "guards: all allow"
+    guards = f"stopped or changed by {', '.join(dict.fromkeys(stopped))}" if stopped else warned
     parts = [
         answer.strategy,
         answer.form,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from orca_guard.testing.known import KnownLoader, KnownModel, known_models
-from orca_guard.testing.scripted import ScriptedModel, pipeline_of
+from orca_guard.testing.scripted import ScriptedClassifiers, ScriptedModel, pipeline_of
 from orca_guard.testing.suites import (
+    check_asking_guard,
     check_benchmark,
     check_guard,
     check_report_form,
@@ -15,7 +16,9 @@ from orca_guard.testing.suites import (
 __all__ = [
     "KnownLoader",
     "KnownModel",
+    "ScriptedClassifiers",
     "ScriptedModel",
+    "check_asking_guard",
     "check_benchmark",
     "check_guard",
     "check_report_form",

@@ -10,10 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from orca_guard.contracts import AskingGuard, GuardSettings, Model, Reported, Selector, Strategy, TextGuard
+from orca_guard.errors import TextTooLong
 from orca_guard.guards import GuardInPlace
 from orca_guard.passes import one_pass
 from orca_guard.pipeline import Pipeline
-from orca_guard.types import Action, Attempt, Failure, Generate, Generation, Partial, Question, Request
+from orca_guard.types import (
+    Action,
+    Attempt,
+    Classification,
+    Classify,
+    Failure,
+    Generate,
+    Generation,
+    Partial,
+    Question,
+    Request,
+    TokenSpan,
+)
 
 Script = Callable[[Generate], str | Generation | Exception]
 
@@ -77,6 +90,46 @@ class ScriptedModel:
             prompt_tokens=sum(len(m.content.split()) for m in request.messages),
             new_tokens=min(len(words), limit),
         )
+
+
+@dataclass(kw_only=True)
+class ScriptedClassifiers:
+    """Serves any classifier by calling a script on every text, and remembers what it was asked.
+
+    Attributes:
+        script: a text or pair → label scores, or the spans of a token classifier, or the error to fail with.
+        longest: tokens it reads at once; words count as tokens.
+        asked: every request, in order.
+    """
+
+    script: Callable[[Any], Mapping[str, float] | Sequence[TokenSpan] | Exception]
+    longest: int = 1 << 30
+    name: str = "scripted"
+    summary: str = "scores by a script"
+    asked: list[Classify] = field(default_factory=list)
+
+    def describe(self, reference: str, /, *, offline: bool = False, fresh: bool = False) -> Mapping[str, str]:  # noqa: ARG002  # the contract
+        """The reference itself."""
+        return {"scripted": reference}
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        """One after the other."""
+        for request in requests:
+            assert isinstance(request, Classify), "scripted classifiers only classify"
+            self.asked.append(request)
+            yield request, self._reply(request)
+
+    def _reply(self, request: Classify) -> Classification | Failure:
+        for number, text in enumerate(request.texts):
+            tokens = len((text if isinstance(text, str) else " ".join(text)).split())
+            if tokens > self.longest:
+                return Failure(TextTooLong(number=number, tokens=tokens, longest=self.longest))
+        said = [self.script(text) for text in request.texts]
+        if failed := next((one for one in said if isinstance(one, Exception)), None):
+            return Failure(failed)
+        if all(isinstance(one, Mapping) for one in said):
+            return Classification(scores=tuple(one for one in said if isinstance(one, Mapping)))
+        return Classification(spans=tuple(tuple(one) for one in said if isinstance(one, Sequence)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from orca_guard.bench import Bench, unit_records
-from orca_guard.contracts import Benchmark, ReportForm, Scorer, Strategy, TextGuard
+from orca_guard.case import Case
+from orca_guard.contracts import AskingGuard, Benchmark, ReportForm, Scorer, Strategy, Target, TextGuard
+from orca_guard.drive import Streamed, drive
 from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
@@ -19,7 +21,7 @@ from orca_guard.reading import read
 from orca_guard.reports.hostile import shown
 from orca_guard.reports.summary import Summary
 from orca_guard.testing.known import KnownModel, expected, known_models
-from orca_guard.testing.scripted import ScriptedModel, pipeline_of
+from orca_guard.testing.scripted import ScriptedClassifiers, ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Segment, Stage, Verdict
 
 AWKWARD = (
@@ -59,6 +61,40 @@ def check_guard(guard: TextGuard) -> None:
     with ThreadPoolExecutor(CALLERS) as pool:
         for again in pool.map(lambda _: guard.judge(shown), range(CALLERS)):
             assert [_bare(v) for v in again] == [_bare(v) for v in batch], "callers disturb each other"
+
+
+def check_asking_guard(guard: AskingGuard, server: Target) -> None:
+    """Sound verdicts on awkward texts; many at once equal one by one, and under 32 callers; no pass on a failure.
+
+    Args:
+        guard: under test.
+        server: answers its `Classify` requests.
+    """
+    assert isinstance(guard, AskingGuard), f"{guard!r} lacks a member of AskingGuard"
+    assert guard.stages, "a guard is shown something"
+    assert guard.stages <= {"input", "output"}
+    shown = [exhibit for exhibit in exhibits() if exhibit.stage in guard.stages]
+    together = _examined(guard, shown, server)
+    assert not [v for v in together if v.action is Action.ERROR], "it judges awkward texts"
+    single = [_examined(guard, [exhibit], server)[0] for exhibit in shown]
+    assert [_bare(v) for v in single] == [_bare(v) for v in together], "batch is not single"
+    with ThreadPoolExecutor(CALLERS) as pool:
+        for again in pool.map(lambda _: _examined(guard, shown[:6], server), range(CALLERS)):
+            assert [_bare(v) for v in again] == [_bare(v) for v in together[:6]], "callers disturb each other"
+    broken = ScriptedClassifiers(script=lambda _: RuntimeError("no classifier"))
+    judged = [exhibit for exhibit, verdict in zip(shown, together, strict=True) if verdict.score is not None]
+    assert judged, "some of these it judges"
+    failed = _examined(guard, judged, broken)
+    assert {verdict.action for verdict in failed} == {Action.ERROR}, "it passes a text that nothing judged"
+
+
+def _examined(guard: AskingGuard, shown: Sequence[Exhibit], server: Target) -> list[Verdict]:
+    """Its verdicts, in order, by the code that pipelines run."""
+    pipeline = pipeline_of(guards=[guard], classifiers=server, timeout_s=60)
+    asked = enumerate(Case(pipeline, exhibit.question).verdict(pipeline.guards[0], exhibit) for exhibit in shown)
+    done = {e.key: e.result for e in drive(asked, pipeline.targets()) if not isinstance(e, Streamed)}
+    verdicts = [done[n] for n in range(len(shown))]
+    return [verdict for verdict in verdicts if isinstance(verdict, Verdict)]
 
 
 def check_scorer(scorer: Scorer) -> None:
@@ -214,4 +250,12 @@ def _bare(verdict: Verdict) -> tuple[Action, float | None, str, tuple[tuple[int,
     return verdict.action, score, verdict.reason, verdict.spans
 
 
-__all__ = ["AWKWARD", "check_benchmark", "check_guard", "check_scorer", "check_strategy", "exhibits"]
+__all__ = [
+    "AWKWARD",
+    "check_asking_guard",
+    "check_benchmark",
+    "check_guard",
+    "check_scorer",
+    "check_strategy",
+    "exhibits",
+]

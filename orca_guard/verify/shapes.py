@@ -132,7 +132,9 @@ class VerdictShape(_Shape, frozen=True, kw_only=True):
 
     @property
     def effect(self) -> Action:
-        """What it led to: an ERROR leads to its guard's `on_error`, or to BLOCK."""
+        """What it led to: an ERROR leads to its guard's `on_error`, or to BLOCK; a WARN to nothing."""
+        if self.action is Action.WARN:
+            return Action.ALLOW
         if self.action is not Action.ERROR:
             return self.action
         return self.on_error if self.on_error in {Action.ABSTAIN, Action.ALLOW} else Action.BLOCK

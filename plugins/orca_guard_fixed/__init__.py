@@ -1,4 +1,4 @@
-"""The selector that always takes the first strategy."""
+"""Selectors that need no data: always the first strategy, or the next one after every failed attempt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ORCA_GUARD_API = 1
 
 @hookimpl
 def selectors() -> Iterable[SelectorFactory]:
-    """The one selector of this package."""
-    from orca_guard_fixed.selector import FACTORY  # noqa: PLC0415  # nothing is imported before it is used
+    """One that never tries again, and one that does."""
+    from orca_guard_fixed import in_turn, selector  # noqa: PLC0415  # nothing is imported before it is used
 
-    return [FACTORY]
+    return [selector.FACTORY, in_turn.FACTORY]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orca_guard.contracts import ModelLoader
+from orca_guard.contracts import ClassifierServer, ModelLoader
 from orca_guard.hookspecs import hookimpl
 
 ORCA_GUARD_API = 1
@@ -16,3 +16,11 @@ def models() -> Iterable[ModelLoader]:
     from orca_guard_hf.loader import HuggingFace  # noqa: PLC0415  # registration stays quick
 
     return [HuggingFace()]
+
+
+@hookimpl
+def classifiers() -> Iterable[ClassifierServer]:
+    """Classifier directories, for guards."""
+    from orca_guard_hf.serving import ClassifierDirectories  # noqa: PLC0415  # as above
+
+    return [ClassifierDirectories()]

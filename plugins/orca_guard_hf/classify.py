@@ -12,7 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError
+from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError, TextTooLong
 from orca_guard.identity import digest_of
 from orca_guard.types import Classification, Classify, Failure, TokenSpan
 from orca_guard_hf.directory import inspect
@@ -67,7 +67,7 @@ class Classifiers:
         return _replies(requests, reader, batch_size)
 
     def _get(self, reference: str) -> Reader:
-        directory = inspect(_locate(reference, offline=self._offline, code=self._trust))
+        directory = inspect(located(reference, offline=self._offline, code=self._trust))
         key = digest_of(directory.digests(code=self._trust))
         if key not in self._loaded:
             with LOADING:
@@ -76,7 +76,8 @@ class Classifiers:
         return self._loaded[key]
 
 
-def _locate(reference: str, *, offline: bool, code: bool) -> Path:
+def located(reference: str, *, offline: bool, code: bool) -> Path:
+    """The directory that a reference stands for. Raises as `hub.download` does."""
     path = Path(reference).expanduser()
     name, _, revision = reference.partition("@")
     if path.exists() or not is_hub_id(name):
@@ -175,10 +176,7 @@ def _fitted(classifier: Classifier, texts: Sequence[_Text]) -> Any:
         encoded = _encode(classifier, texts, return_offsets_mapping=classifier.tokens)
     for number, row in enumerate(encoded["input_ids"]):
         if len(row) > classifier.longest:
-            raise BadInput(
-                f"text {number} has {len(row)} tokens, but the classifier reads {classifier.longest} at once: "
-                f"{len(row) - classifier.longest} too many. Cut it into windows."
-            )
+            raise TextTooLong(number=number, tokens=len(row), longest=classifier.longest)
     return encoded
 
 

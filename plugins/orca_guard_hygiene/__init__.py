@@ -1,4 +1,4 @@
-"""Guards that need no model: control characters, length, and the plainest prompt injections."""
+"""What should not get near a model: control characters, too much text, and attempts to replace its instructions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ORCA_GUARD_API = 1
 @hookimpl
 def guards() -> Iterable[GuardFactory]:
     """Guards with logic of their own."""
-    from orca_guard_hygiene import control_characters, length  # noqa: PLC0415  # nothing is imported before it is used
+    from orca_guard_hygiene import control_characters, injection, length  # noqa: PLC0415  # nothing is imported before it is used
 
-    return [control_characters.FACTORY, length.FACTORY]
+    return [control_characters.FACTORY, length.FACTORY, injection.FACTORY]
 
 
 @hookimpl
