@@ -27,15 +27,16 @@ def summary_of(folder: Path, report: Report | None) -> summary.Summary:
     return summarise(folder, checks=told(report) if report else (), faulty=bool(report and report.faulty))
 
 
-def check_page(folder: Path) -> Check | None:
-    """The page, if there is one.
+def check_page(folder: Path) -> Check:
+    """The page in a folder that has one.
 
     A page is no evidence, and so nobody has to believe it: here it is made again. It shows what verifying came to
     without anchor, data and key, and what people had stated by then.
+
+    Raises:
+        BadInput: there is none, or it is no text.
     """
     path = folder / PAGE
-    if not path.is_file():
-        return None
     try:
         lies = path.read_bytes().decode()
     except (OSError, ValueError) as error:

@@ -182,13 +182,15 @@ CLASSED = frozenset({"balanced", "gap", "agreement"})
 def _mean(rows: Sequence[Row]) -> Estimate:
     known = [row for row in rows if row[0] is not None]
     complete = {row[2] for row in rows} == {row[2] for row in known}
-    worst, best = (linear(filled(rows, missing)) for missing in (0.0, 1.0))
     scored = linear(filled(known, 0.0))
+    # Mostly nothing is missing: then all three are one, and a sample of many items is held in memory once.
+    whole = len(known) == len(rows)
+    worst, best = (scored if whole else linear(filled(rows, missing)) for missing in (0.0, 1.0))
     return Estimate(
         value=scored.value if known and complete else None,
         n=len(known),
         clusters=len(scored.residuals),
-        unscored=sum(row[0] is None for row in rows),
+        unscored=len(rows) - len(known),
         interval=lambda confidence: (worst.interval(confidence)[0], best.interval(confidence)[1]),
         scored=scored,
         worst=worst,

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from sys import intern
 from typing import Any, TypeAlias
 
 from orca_guard.correction import ASSUMES, Counts, corrected_json
@@ -241,12 +242,12 @@ def _place(tables: Mapping[str, Table], item: Mapping[str, Any]) -> None:
     if table is None or item["id"] in table.positions:
         raise BadInput(f"item {item['id']!r} of {item['benchmark']!r} is listed twice, or its benchmark is not planned")
     position = table.positions[item["id"]] = len(table.clusters)
-    table.clusters.append(item["cluster"])
+    table.clusters.append(intern(item["cluster"]))
     for key, values in table.groups.items():
         if key in item["groups"]:
             values.setdefault(item["groups"][key], []).append(position)
     for key, names in table.classes.items():
-        names.append(item["groups"].get(key, ""))
+        names.append(intern(item["groups"].get(key, "")))
 
 
 def enter(tables: Mapping[str, Table], record: Mapping[str, Any]) -> None:

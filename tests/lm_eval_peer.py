@@ -14,9 +14,9 @@ from typing import Any
 
 
 def main(settings: dict[str, Any]) -> None:
-    import lm_eval  # type: ignore[import-not-found]  # in its own environment alone
-    from lm_eval.evaluator import simple_evaluate  # type: ignore[import-not-found]
-    from lm_eval.tasks import TaskManager  # type: ignore[import-not-found]
+    import lm_eval  # in its own environment alone
+    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.tasks import TaskManager
 
     tasks = Path(lm_eval.__file__).parent / "tasks"
     folder = Path(settings["out"]).parent / "tasks"

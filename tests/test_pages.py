@@ -11,7 +11,7 @@ from orca_guard.errors import BadInput
 from orca_guard.pages import PAGE, check_page, summary_of
 from orca_guard.reports import html
 from orca_guard.reports.html import Html
-from orca_guard.verify import Check, Status, verify
+from orca_guard.verify import Status, verify
 from tests.auditing import arm, audited, request
 
 GATES = ({"benchmark": "basics-questions", "metric": "accuracy", "at_least": 0.5},)
@@ -31,24 +31,19 @@ def run(made: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def checked(folder: Path) -> Check:
-    check = check_page(folder)
-    assert check is not None
-    return check
-
-
 def test_without_a_page_there_is_nothing_to_check(made: Path) -> None:
-    assert check_page(made) is None
+    with pytest.raises(BadInput, match=PAGE):
+        check_page(made)
 
 
 def test_the_page_that_the_run_gives_stands_whatever_its_folder_is_called(run: Path) -> None:
-    assert checked(run).status is Status.PROVEN
-    assert checked(run.rename(run.parent / "handed over")).status is Status.PROVEN
+    assert check_page(run).status is Status.PROVEN
+    assert check_page(run.rename(run.parent / "handed over")).status is Status.PROVEN
 
 
 def test_a_page_of_a_run_that_nobody_had_verified_stands_too(run: Path) -> None:
     (run / PAGE).write_text(Html().render(run, summary_of(run, None)))
-    assert checked(run).status is Status.PROVEN
+    assert check_page(run).status is Status.PROVEN
 
 
 @pytest.mark.parametrize(("before", "after"), [("pass", "PASS"), ("100.0", "99.9"), ("</body>", "<p>ok</p></body>")])
@@ -56,13 +51,13 @@ def test_an_edited_page_is_found(run: Path, before: str, after: str) -> None:
     page = (run / PAGE).read_text()
     assert before in page
     (run / PAGE).write_text(page.replace(before, after, 1))
-    assert checked(run).status is Status.FAULT
+    assert check_page(run).status is Status.FAULT
 
 
 def test_a_page_by_another_version_is_not_judged_by_this_one(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html, "version", lambda _: "9.9")
     html.maker.cache_clear()
-    check = checked(run)
+    check = check_page(run)
     html.maker.cache_clear()
     assert check.status is Status.ASSERTED
     assert "Make it again" in check.what
@@ -75,4 +70,4 @@ def test_what_is_no_page_of_ours_proves_nothing(run: Path, data: bytes) -> None:
         with pytest.raises(BadInput, match=PAGE):
             check_page(run)
     else:
-        assert checked(run).status is Status.ASSERTED
+        assert check_page(run).status is Status.ASSERTED

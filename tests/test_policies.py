@@ -16,13 +16,14 @@ from orca_guard.contracts import GuardFactory, GuardSettings
 from orca_guard.errors import BadInput, OrcaGuardError, UnknownName
 from orca_guard.freezing import freeze
 from orca_guard.gates import EXIT_CODES, Ruling
+from orca_guard.host import Host
 from orca_guard.items import ACCURACY, GOLD, OUTSIDE, REFUSED, Disposition, Item, Kind, Metric
 from orca_guard.plan import BenchmarkTable
 from orca_guard.policies import KINDS, policy_of, shipped
-from orca_guard.testing.known import REFUSAL, KnownModel, known_models
+from orca_guard.testing.known import REFUSAL, KnownLoader, known_models
 from orca_guard.types import Action, Exhibit, Message, Question, Scope, Score, Stage, Verdict
 from tests.auditing import ITEMS as BASICS
-from tests.auditing import arm, audited, host, request
+from tests.auditing import arm, audited, host, plugin, request
 
 MANY = 60
 
@@ -135,8 +136,13 @@ def _blocking(_: GuardSettings) -> Blocks:
 BLOCKS = GuardFactory(name="blocks", summary="stops everything", make=_blocking)
 
 
-def by(models: Mapping[str, KnownModel] = MODELS) -> Any:
-    return host(models, benchmarks=SAFETY, guards=[BLOCKS])
+PUBLISHED = ("truthfulqa", "toxigen", "hhh", "xstest", "bbq")
+"""Plugins whose benchmarks are called as ours here, which are small and need no data."""
+
+
+def by() -> Host:
+    extra = plugin(models=[KnownLoader(models=MODELS)], benchmarks=SAFETY, guards=[BLOCKS])
+    return Host(extra={"known": extra}, without=PUBLISHED)
 
 
 def verdict_of(policy: str, folder: Path, model: str = "oracle", **overrides: Any) -> Ruling:
@@ -247,3 +253,8 @@ def test_too_few_items_for_any_model_are_refused_before_anything_is_asked() -> N
 def test_a_gold_is_no_label_by_accident() -> None:
     assert REFUSED.worth == {GOLD: 0.0}
     assert OUTSIDE not in REFUSED.credit.values()
+
+
+def test_the_safety_policy_judges_what_the_suite_of_that_name_measures() -> None:
+    suite = host().suites.get("safety")
+    assert {*policy_of("safety").benchmarks} <= {*suite.benchmarks}

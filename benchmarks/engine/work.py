@@ -140,7 +140,7 @@ def _comments(data: Path, count: int) -> list[Any]:
     with gzip.open(data / "davidson_hate_offensive/labeled_data.csv.gz", "rt", encoding="utf-8") as file:
         words = " ".join(row["tweet"] for row in list(csv.DictReader(file))[:2000]).split()
     chance = random.Random(SEED)  # noqa: S311
-    lengths = [max(min(round(chance.lognormvariate(math.log(30), 0.7)), 120), 3) for _ in range(count)]
+    lengths = [max(min(round(chance.lognormvariate(math.log(24), 0.85)), 130), 3) for _ in range(count)]
     return [" ".join(chance.sample(words, length)) for length in lengths]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orca_guard.cli.run import PATH
-from orca_guard.cli.stating import speaker_options
+from orca_guard.cli.stating import note_old_page, speaker_options
 from orca_guard.errors import BadInput
 
 
@@ -78,6 +78,7 @@ def bring_in(
     speaker = {"name": name, "role": role}
     found = reviews.bring_in(folder, sheets, sample=sample, decided=decided, speaker=speaker, key=key)
     note(f"{found.settled} labels in {found.path}")
+    note_old_page(folder)
     if found.unsettled:
         note(
             f"{found.unsettled} records are not settled: the two differ. Decide them in a sheet, by --decided",

@@ -14,8 +14,9 @@ from orca_guard.cli.run import PATH
 from orca_guard.cli.streams import json_text
 
 if TYPE_CHECKING:
-    from orca_guard.verify import Report
+    from orca_guard.verify import Check, Report
 
+PAGE = "report.html"
 STYLES = {"proven": "green", "asserted": "yellow", "fault": "bold red", "skipped": "dim"}
 
 
@@ -46,16 +47,14 @@ def verify(
     Needs no model and no plugin, and says of each thing whether it is proven here or rests on somebody's word. With
     --replay and the model it finds answers and likelihoods that were made up.
     """
-    from orca_guard.pages import check_page  # noqa: PLC0415  # not needed for help
-    from orca_guard.verify import Status  # noqa: PLC0415
+    from orca_guard.verify import Status  # noqa: PLC0415  # not needed for help
     from orca_guard.verify import verify as check_folder  # noqa: PLC0415
 
     as_json = options.pop("as_json")
     check_options(**options)
     report = check_folder(folder, anchor=anchor, data=data, public=public)
-    page = None if report.faulty else check_page(folder)
-    if page is not None:
-        report = replace(report, checks=(*report.checks, page))
+    if not report.faulty and (folder / PAGE).is_file():
+        report = replace(report, checks=(*report.checks, _page(folder)))
     if options["count"] and not report.faulty:
         check = replayed(folder, host_of(ctx), **options)
         report = replace(report, checks=(*report.checks, check), unanswered=check.status is Status.SKIPPED)
@@ -66,6 +65,13 @@ def verify(
     else:
         _show(report)
     return report.exit_code
+
+
+def _page(folder: Path) -> Check:
+    """The page that lies in the folder, held against the run. What makes pages is loaded where there is one."""
+    from orca_guard.pages import check_page  # noqa: PLC0415  # as above
+
+    return check_page(folder)
 
 
 def _show(report: Report) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from accelerate.utils import get_max_memory  # type: ignore[import-untyped]
 
 T = TypeVar("T")
 log = logging.getLogger("orca_guard")
@@ -59,10 +59,13 @@ def budget_for(config: Any, device: torch.device) -> Budget:
 
 
 def cache_bytes(device: torch.device) -> int:
-    """What keys and values of answers under way may take: half of what is free on an accelerator, else a quarter."""
+    """What keys and values of answers under way may take: a quarter of an accelerator's memory, an eighth of a CPU's.
+
+    Of all there is and not of what is free, so that the same work is batched alike whenever it is done.
+    """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
-    return int(get_max_memory()["cpu"]) // 4
+        return int(torch.cuda.get_device_properties(device).total_memory) // 4
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -142,15 +142,14 @@ class HFModel(DescribedModel):
 
     def _scored(self, requests: Sequence[Score]) -> Iterator[Reported]:
         """Through the tree; what it could not answer, and everything where it is not trusted, one by one."""
-        waiting = list(requests)
+        waiting = dict(enumerate(requests))
         if requests and self._packing.trusted():
             try:
-                for request, reply in self._packing.score(requests, self.prompter):
-                    _strike(waiting, request)
-                    yield request, reply
+                for number, reply in self._packing.score(requests, self.prompter):
+                    yield waiting.pop(number), reply
             except _TROUBLE as error:
                 log.warning("Model %r: %s Going on one by one.", self.name, self._failed(error))
-        yield from ((request, self._reply(request)) for request in waiting)
+        yield from ((request, self._reply(request)) for request in waiting.values())
 
     def _classified(self, requests: Sequence[Classify]) -> Iterator[Reported]:
         """Together; where that makes trouble, one by one, so that it is one request's trouble."""

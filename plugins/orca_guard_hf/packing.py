@@ -54,13 +54,13 @@ class Packing:
         known = self._why_not is not None
         why_not = self.why_not
         if why_not and not known:
-            log.warning("Model %r answers request by request, which is slow: %s.", self._name, why_not)
+            log.warning("Model %r is answered the plain way, which is slower: %s.", self._name, why_not)
         return not why_not
 
     def finding(self) -> Finding:
         """Which way the model takes, for an examination."""
         if self.why_not:
-            detail = f"one request after the other: {self.why_not}"
+            detail = f"the plain way is taken: {self.why_not}"
             return Finding(name="packed forwards", health=Health.NOT_APPLICABLE, detail=detail)
         return Finding(name="packed forwards", health=Health.WELL, detail="they give the numbers of plain ones")
 
@@ -77,24 +77,21 @@ class Packing:
             room=cache_bytes(self._network.device) // token,
         )
 
-    def score(self, requests: Sequence[Score], prompter: Prompter) -> Iterator[tuple[Score, Scores | Failure]]:
-        """Answer requests together, in the order in which answers are known.
+    def score(self, requests: Sequence[Score], prompter: Prompter) -> Iterator[tuple[int, Scores | Failure]]:
+        """Answer requests together: the number of each with its reply, in the order in which replies are known.
 
         Whatever torch raises comes through. What has no reply in the end has to be asked by itself: where the network
         gave no number to one text, those beside it have none either.
         """
         assert self._scorer is not None, "only what was tried is trusted"
-        taken: list[Score] = []
-        joints: list[Joint] = []
-        for request in requests:
+        joints: dict[int, Joint] = {}
+        for number, request in enumerate(requests):
             try:
                 with self._network.lock:
-                    joint = fitted(request, prompter, self._context)
+                    joints[number] = fitted(request, prompter, self._context)
             except OrcaGuardError as error:
-                yield request, Failure(error)
-            else:
-                taken.append(request)
-                joints.append(joint)
-        for number, likelihoods in self._scorer.scores(joints) if joints else ():
+                yield number, Failure(error)
+        numbers = list(joints)
+        for place, likelihoods in self._scorer.scores(list(joints.values())) if joints else ():
             if likelihoods is not None:
-                yield taken[number], Scores(likelihoods=tuple(likelihoods))
+                yield numbers[place], Scores(likelihoods=tuple(likelihoods))

@@ -32,7 +32,7 @@ def why_not_packed(network: Network, *, context: int | None) -> str:
     window too long to try is not trusted.
     """
     if not network.packs:
-        return "it takes no keys and values, positions or masks from outside"
+        return "it takes no keys and values or positions from outside"
     window = max(_windows(network.model.config.get_text_config().to_dict()), default=0)
     length = max(SHORT, window + window // 4 + 8)
     length = min(length, context or length)

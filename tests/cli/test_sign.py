@@ -42,6 +42,14 @@ def test_a_waived_gate_keeps_its_ruling_and_shows_the_reason(run: Run, folder: P
     assert "waived" in run("report", folder, "--format", "markdown").out
 
 
+def test_a_page_that_was_made_before_is_to_be_made_again(run: Run, folder: Path) -> None:
+    run("report", folder, "--format", "html")
+    assert "make it again" in run("sign", folder, *WHO, "--decision", "no-go").err
+    assert run("verify", folder).code == 1
+    run("report", folder, "--format", "html")
+    assert run("verify", folder).code == 0
+
+
 def test_what_cannot_be_waived_is_refused(run: Run, folder: Path) -> None:
     rulings = verdicts(run, folder)[1]
     rest = (*WHO, "--reason", "r", "--expires", "2999-12-31")

@@ -112,6 +112,11 @@ def test_classifiers_go_to_the_gpu_too(tiny: Path, model: HFModel, tmp_path: Pat
         assert a == pytest.approx(b, abs=1e-4)
 
 
+def test_packed_forwards_are_trusted_on_a_gpu_and_over_several_devices(tiny: Path) -> None:
+    for more in ({"device_map": "cuda"}, {"device_map": SPLIT}):
+        assert open_model(tiny, dtype="float32", **more)._packing.why_not == ""
+
+
 def test_company_changes_no_tokens_on_a_gpu(tiny: Path) -> None:
     opened = open_model(tiny, device_map="cuda", dtype="float32")
     requests = [user(f"the fox {n}", tokens=8) for n in range(20)]

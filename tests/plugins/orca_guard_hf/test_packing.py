@@ -114,7 +114,7 @@ def test_who_is_not_trusted_is_said_once(tmp_path: Path, caplog: pytest.LogCaptu
         ask(model, *requests_of(header=""))
         ask(model, *requests_of(header=""))
     assert [r.getMessage() for r in caplog.records if "'old one'" in r.getMessage()] == [
-        "Model 'old one' answers request by request, which is slow: packed forwards change its numbers."
+        "Model 'old one' is answered the plain way, which is slower: packed forwards change its numbers."
     ]
 
 
