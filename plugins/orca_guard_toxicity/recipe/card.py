@@ -6,10 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from .evaluate import FILES, MOST
-from .rows import EXCLUDED, LABELLED, SOURCES
+from .figures import page
+from .rows import EXCLUDED, SOURCES
+from .scorers import FILES, LABELS, MOST
 from .tokenizer import LENGTH
-from .train import LABELS, Recipe
+from .train import Recipe
 
 LIMITS: Final = """\
 - English, mostly short posts of some years ago. Other languages, long documents and code were never seen.
@@ -20,84 +21,6 @@ LIMITS: Final = """\
   (`docs/toxicity.md`), and take one of the larger classifiers where you can.
 - One seed. Scores are not calibrated: only the order and the operating point mean something.
 """
-WANTED: Final = 0.02
-
-
-def interval(found: dict[str, Any], *, digits: int = 3, signed: bool = False) -> str:
-    """`0.912 (0.901-0.923)`."""
-    form = f"{'+' if signed else ''}.{digits}f"
-    return f"{found['value']:{form}} ({found['low']:{form}} to {found['high']:{form}})"
-
-
-def percent(found: dict[str, Any]) -> str:
-    """`4.1 % (3.0-5.5, n = 371)`."""
-    low, high = 100 * found["low"], 100 * found["high"]
-    return f"{100 * found['value']:.1f} % ({low:.1f}-{high:.1f}, n = {found['n']})"
-
-
-def separation(figures: dict[str, Any]) -> str:
-    """The table of AUROC."""
-    lines = [
-        "| set | n (toxic) | encoder | above TF-IDF of words | above the best TF-IDF | second scorer |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, found in figures["separation"].items():
-        cells = [
-            name, f"{found['n']} ({found['toxic']})", interval(found["encoder"]),
-            *(
-                f"{found[f'tfidf {which}']['value']:.3f}, {interval(found[f'above tfidf {which}'], signed=True)}"
-                for which in ("words", "best")
-            ),
-            interval(found["second"]),
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def verdicts(figures: dict[str, Any], *, scorer: str = "encoder") -> str:
-    """The table of rates at the operating point."""
-    lines = ["| set | true positives | false positives |", "|---|---|---|"]
-    for name, found in sorted(figures["points"][scorer]["report"].items()):
-        cells = (percent(found[rate]) if rate in found else "-" for rate in ("tpr", "fpr"))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    lines.append(f"| xstest, safe prompts | - | {percent(figures['points'][scorer]['xstest safe'])} |")
-    return "\n".join(lines)
-
-
-def groups(figures: dict[str, Any], *, scorer: str = "encoder") -> str:
-    """The table of false positives by group."""
-    found = figures["points"][scorer]["groups"]
-    lines = ["| group (ToxiGen) | false positives |", "|---|---|"]
-    lines += [f"| {name} | {percent(rate)} |" for name, rate in found["groups"].items()]
-    return "\n".join(lines)
-
-
-def wanted(figures: dict[str, Any]) -> str:
-    """What was asked for, and whether it is reached."""
-    point = figures["points"]["encoder"]
-    above = {
-        which: [name for name in LABELLED if figures["separation"][name][f"above tfidf {which}"]["low"] >= WANTED]
-        for which in ("words", "best")
-    }
-    gap, flips = point["groups"]["gap"], point["counterfactuals"]
-    toxigen = interval(figures["separation"]["toxigen"]["encoder"])
-    lines = [
-        ("wanted", "measured", "reached"),
-        ("---", "---", "---"),
-        *(
-            (f"AUROC above TF-IDF ({which}) by {WANTED}, lower bound, on three sets", _listed(names), len(names) >= 3)
-            for which, names in above.items()
-        ),
-        ("false positives by group, worst minus best, at most 10 points", percent(gap), gap["value"] <= 0.1),
-        ("swapping the group's name flips at most 5 % of verdicts", percent(flips), flips["value"] <= 0.05),
-        ("implicit hate (ToxiGen, labels of people), AUROC", toxigen, "stated"),
-    ]
-    words = {True: "yes", False: "no"}
-    return "\n".join(f"| {wish} | {found} | {words.get(reached, reached)} |" for wish, found, reached in lines)
-
-
-def _listed(names: list[str]) -> str:
-    return f"on {len(names)}: {', '.join(names)}" if names else "on none"
 
 
 def operating_points(figures: dict[str, Any]) -> dict[str, Any]:
@@ -140,36 +63,6 @@ def _flags(recipe: dict[str, Any]) -> str:
     return "".join(f" --{name} {value}" for name, value in recipe.items() if value != usual[name])
 
 
-def figures_page(figures: dict[str, Any]) -> str:
-    """The figures, as they stand in the card and in `docs/toxicity.md`."""
-    points = figures["points"]
-    return f"""Held-out rows (`report`) alone, 95 % intervals over clusters: posts, and texts made from one another.
-
-{wanted(figures)}
-
-AUROC, with the encoder above the baseline paired on the same resampled clusters:
-
-{separation(figures)}
-
-The baselines are logistic regression over TF-IDF, trained on the encoder's rows: the best over words, and the best over
-words, symbols or characters, strength and balance chosen on dev like everything else
-({figures["baselines"]["best"]["terms"]}). The label `identity_attack` tells the tweets that most people called hate
-speech from all others with an AUROC of {interval(figures["identity_attack"])}.
-
-Verdicts of the encoder at its operating point, {points["encoder"]["threshold"]:.4f} of `{LABELS[0]}`, chosen on dev for
-at most {100 * MOST:.0f} % false positives in the mean of the sets:
-
-{verdicts(figures)}
-
-{groups(figures)}
-
-Verdicts of the second scorer at its own, {points["second"]["threshold"]:.4f}: swapped names flip
-{percent(points["second"]["counterfactuals"])}, groups differ by {percent(points["second"]["groups"]["gap"])}.
-
-{verdicts(figures, scorer="second")}
-"""
-
-
 def card(directory: Path, *, training: dict[str, Any], figures: dict[str, Any]) -> str:
     """The text of the card."""
     recipe, history = training["recipe"], training["history"]
@@ -206,7 +99,7 @@ Not trained on, and why:
 
 ## Figures
 
-{figures_page(figures)}
+{page(figures)}
 ## Limits
 
 {LIMITS}

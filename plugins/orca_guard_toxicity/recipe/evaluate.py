@@ -23,17 +23,13 @@ from . import terms
 from .linear import ANALYSERS, BALANCES, STRENGTHS, Array, Scores, tfidf
 from .measures import auroc, compared, interval, resampled, threshold
 from .rows import DAVIDSON, LABELLED, Row
-from .train import LABELS
+from .scorers import FILES, LABELS, MOST
 
-MOST: Final = 0.05
-"""The bound of false positives that thresholds are chosen for: of harmless dev rows, every set counted alike."""
 STRIDE: Final = 32
 SEED: Final = 7
 SWAPPED: Final = 1000
-"""Rows that name a group, and whose counterfactuals are looked at: the first by their clusters."""
+"""Rows that name a group, and whose counterfactuals are looked at: the first by their digests."""
 SPEED_TEXTS: Final = 200
-
-FILES: Final = {"encoder": "model.safetensors", "second": "ngrams.safetensors"}
 
 
 def encoder(directory: Path, *, size: int = 64) -> Scores:
@@ -204,12 +200,12 @@ def speed(score: Scores, texts: Sequence[str]) -> float:
 
 def report(data: Path, directory: Path, *, rows: Sequence[Row]) -> dict[str, Any]:
     """Everything that the card states. Only thresholds and the baselines' settings come from dev."""
-    rate, second = encoder(directory), Ngrams.load(directory / "ngrams.safetensors")
+    rate, second = encoder(directory), Ngrams.load(directory / FILES["second"])
     scorers: dict[str, Scores] = {
         "encoder": lambda texts: np.asarray(rate(texts)[:, 0]),
         "second": lambda texts: np.array(second.score(texts)),
     }
-    dev, held = labelled.of_part(rows, "dev"), labelled.of_part(rows, "report")
+    dev, held = labelled.choosing(rows), labelled.reporting(rows)
     baselines = chosen_baselines([row for row in labelled.training(rows) if row.fold], dev=dev)
     texts = [row.text for row in held]
     scores = {name: score(texts) for name, score in scorers.items()}

@@ -1,5 +1,6 @@
 """The labelled rows that the recipe is made from, each in its part, with its licence and the reason it may be used."""
 
+import argparse
 import ast
 import csv
 import gzip
@@ -189,9 +190,15 @@ def training(rows: Sequence[Row]) -> list[Row]:
     return [mine[place] for place in splits.distant([row.text for row in mine], held=held)]
 
 
-def of_part(rows: Iterable[Row], part: splits.Part) -> list[Row]:
-    """The rows of a part."""
-    return [row for row in rows if row.part == part]
+def choosing(rows: Sequence[Row]) -> list[Row]:
+    """Those of dev that are near-identical to none that is reported on."""
+    mine = [row for row in rows if row.part == "dev"]
+    return [mine[place] for place in splits.distant([row.text for row in mine], held=[r.text for r in reporting(rows)])]
+
+
+def reporting(rows: Sequence[Row]) -> list[Row]:
+    """Those that figures are of."""
+    return [row for row in rows if row.part == "report"]
 
 
 def digest(rows: Iterable[Row]) -> str:
@@ -207,6 +214,26 @@ def described(rows: Sequence[Row]) -> dict[str, Any]:
     return {"count": len(rows), "of": dict(sorted(counts.items())), "digest": digest(rows)}
 
 
+def written(rows: Sequence[Row], *, out: Path) -> int:
+    """Write rows to choose and to report on as `orca-guard guards` reads them, and return how many there are.
+
+    Rows of training are never among them, nor are those that parting by the text alone would put into another part.
+    """
+    held = [row for row in (*choosing(rows), *reporting(rows)) if splits.part(row.text) == row.part]
+    lines = (json.dumps({"text": row.text, "label": row.toxic, "group": row.group or row.source}) for row in held)
+    out.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return len(held)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Write the rows to choose and to report on, as labelled JSON lines.")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    print(f"{written(read(arguments.data), out=arguments.out)} rows")
+
+
 def _open(path: Path) -> IO[str]:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", newline="")
@@ -216,3 +243,7 @@ def _open(path: Path) -> IO[str]:
 def _csv(path: Path) -> Iterator[dict[str, str]]:
     with _open(path) as lines:
         yield from csv.DictReader(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -20,12 +20,14 @@ from orca_guard.identity import derive_seed, digest_file
 from . import rows as labelled
 from . import terms
 from . import tokenizer as tokens
+from .batches import grouped, padded, schedule
 from .linear import fit_ngrams, out_of_fold
 from .measures import auroc
+from .reading import Reading
 from .rows import DAVIDSON, HARMLESS, HATEMOJI, LABELLED, SPANS, TOXIGEN, Row
+from .scorers import FILES, LABELS
 
 Log = Callable[[str], None]
-LABELS: Final = ("toxicity", "identity_attack")
 CHECKPOINT_SECONDS: Final = 60.0
 
 
@@ -34,6 +36,7 @@ class Recipe:
     """Everything that decides what comes out; chosen on dev.
 
     Attributes:
+        reading: epochs of guessing hidden words, before `epochs` of learning labels.
         teacher: weight of the out-of-fold linear teacher in the target, against what people said.
         swap: how often the names of groups in a text are put in one another's place.
         masked: share of tokens that are hidden.
@@ -42,6 +45,7 @@ class Recipe:
     """
 
     seed: int = 0
+    reading: int = 4
     epochs: int = 10
     vocabulary: int = 12_000
     width: int = 128
@@ -110,24 +114,6 @@ def varied(text: str, *, share: float, chance: Random) -> str:
     return terms.replaced(text, lambda group, form: chance.choice(getattr(terms.GROUPS[others[group]], form)))
 
 
-def grouped(lengths: Sequence[int], *, size: int) -> Iterator[list[int]]:
-    """Places in batches of similar length, no batch with more than `size` tokens but one of a single text."""
-    batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[place] > size:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
-
-
-def padded(ids: Sequence[Sequence[int]]) -> Tensor:
-    """Token ids [texts, length of the longest]."""
-    longest = max(map(len, ids))
-    return torch.tensor([[*row, *[tokens.PAD_ID] * (longest - len(row))] for row in ids])
-
-
 class Feed:
     """The batches of every epoch, which depend on the seed and the number of the epoch alone."""
 
@@ -177,11 +163,6 @@ def scored(model: nn.Module, tokenizer: Tokenizer, texts: Sequence[str]) -> Tens
     return scores
 
 
-def schedule(progress: float) -> float:
-    """Up over the first twentieth, level, and down over the last seven tenths."""
-    return max(0.0, min(1.0, progress / 0.05, (1 - progress) / 0.7))
-
-
 class Run:
     """One training, from where it stands to its end."""
 
@@ -197,6 +178,14 @@ class Run:
         self.best: dict[str, Tensor] = {}
         if self.state_path.exists():
             self._resume()
+        elif recipe.reading:
+            self._read()
+
+    def _read(self) -> None:
+        ids = [found.ids for found in self.feed.tokenizer.encode_batch([row.text for row in self.feed.rows])]
+        reading = Reading(self.model, rate=self.recipe.rate, state=self.out / "reading.pt")
+        reading.finish(ids, epochs=self.recipe.reading, size=self.recipe.batch, seed=self.recipe.seed, log=self.log)
+        torch.manual_seed(self.recipe.seed)
 
     @property
     def state_path(self) -> Path:
@@ -294,7 +283,7 @@ def train(recipe: Recipe, *, rows: Sequence[Row], out: Path, log: Log = say) -> 
     out.mkdir(parents=True, exist_ok=True)
     training = labelled.training(rows)
     mine, second = [row for row in training if row.fold], [row for row in training if not row.fold]
-    dev = labelled.of_part(rows, "dev")
+    dev = labelled.choosing(rows)
     log(f"{len(mine)} rows for the encoder, {len(second)} for the second scorer, {len(dev)} to choose on")
     tokenizer = tokens.build([row.text for row in mine], vocabulary=recipe.vocabulary)
     tokenizer.enable_truncation(tokens.LENGTH)
@@ -305,11 +294,11 @@ def train(recipe: Recipe, *, rows: Sequence[Row], out: Path, log: Log = say) -> 
     run.finish()
     run.model.load_state_dict(run.best)
     save(run.model, tokenizer, out=out)
-    fit_ngrams(second, path=out / "ngrams.safetensors")
+    fit_ngrams(second, path=out / FILES["second"])
     spent = {
         "recipe": asdict(recipe), "history": run.history, "seconds": round(run.seconds),
         "rows": {name: labelled.described(found) for name, found in (("encoder", mine), ("second", second))},
-        "weights": digest_file(out / "model.safetensors", fresh=True),
+        "weights": digest_file(out / FILES["encoder"], fresh=True),
     }  # fmt: skip
     (out / "training.json").write_text(json.dumps(spent, indent=1))
     return spent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -100,10 +101,26 @@ def test_training_has_nothing_of_a_validation_part_or_near_another_part(rows: li
     assert near not in labelled.training([*rows, near])
 
 
+def test_nothing_is_chosen_on_what_is_near_a_row_that_is_reported_on(rows: list[Row]) -> None:
+    reported, chosen = ([row.text for row in found] for found in (labelled.reporting(rows), labelled.choosing(rows)))
+    assert len(chosen) > 20
+    assert len(splits.distant(chosen, held=reported)) == len(chosen)
+
+
 def test_a_digest_says_which_rows_and_labels_and_not_their_order(rows: list[Row]) -> None:
     assert labelled.digest(rows) == labelled.digest(rows[::-1])
     assert labelled.digest(rows[1:]) != labelled.digest(rows)
     assert labelled.digest([replace(rows[0], degree=0.25), *rows[1:]]) != labelled.digest(rows)
+
+
+def test_rows_are_handed_on_without_those_of_training(rows: list[Row], tmp_path: Path) -> None:
+    count = labelled.written(rows, out=tmp_path / "rows.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text("utf-8").splitlines()]
+    trained = {row.text for row in labelled.training(rows)}
+    parts = {row.text: row.part for row in rows}
+    assert count == len(lines) > 0
+    assert all(line["text"] not in trained for line in lines)
+    assert all(splits.part(line["text"]) == parts[line["text"]] != "train" for line in lines)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the published sets in ../shared/data")
@@ -185,8 +202,8 @@ def test_a_file_of_something_else_is_no_second_scorer(tmp_path: Path) -> None:
 # --- the whole chain -----------------------------------------------------------------------------
 
 TINY: dict[str, Any] = {
-    "epochs": 3, "vocabulary": 400, "width": 32, "layers": 1, "heads": 2, "batch": 1024, "rate": 0.01, "dropout": 0.0,
-    "tweets": 200, "emoji": 200, "groups": 200, "sentences": 200, "harmless": 40,
+    "reading": 1, "epochs": 3, "vocabulary": 400, "width": 32, "layers": 1, "heads": 2, "batch": 1024,
+    "rate": 0.01, "dropout": 0.0, "tweets": 200, "emoji": 200, "groups": 200, "sentences": 200, "harmless": 40,
 }  # fmt: skip
 
 
@@ -229,7 +246,7 @@ def test_a_run_that_was_cut_short_comes_to_the_same_weights(rows: list[Row], mad
     from orca_guard_toxicity.recipe.train import Feed, Recipe, Run
 
     recipe = Recipe(**TINY | {"epochs": 2, "teacher": 0.0, "dropout": 0.1})
-    mine, dev = [row for row in labelled.training(rows) if row.fold], labelled.of_part(rows, "dev")
+    mine, dev = [row for row in labelled.training(rows) if row.fold], labelled.choosing(rows)
     tokenizer = Tokenizer.from_file(str(made / "tokenizer.json"))
 
     def run(out: Path) -> Run:
@@ -245,6 +262,34 @@ def test_a_run_that_was_cut_short_comes_to_the_same_weights(rows: list[Row], mad
     again.finish()
     assert all(torch.equal(weight, again.best[name]) for name, weight in whole.best.items())
     assert [past["mean"] for past in whole.history] == [past["mean"] for past in again.history]
+
+
+def test_reading_that_was_cut_short_comes_to_the_same_weights(tmp_path: Path) -> None:
+    import torch
+
+    from orca_guard_toxicity.recipe.reading import Reading
+    from orca_guard_toxicity.recipe.train import Recipe, build_model
+
+    ids = [[2, *(4 + (start + step) % 40 for step in range(10)), 3] for start in range(60)]
+
+    def read(name: str, log: Callable[[str], None]) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        model = build_model(Recipe(**TINY), vocabulary=44)
+        Reading(model, rate=0.01, state=tmp_path / name).finish(ids, epochs=3, size=256, seed=1, log=log)
+        return {key: value.clone() for key, value in model.state_dict().items()}
+
+    def killed(line: str) -> None:
+        raise KeyboardInterrupt(line)
+
+    lines: list[str] = []
+    whole = read("whole", lines.append)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            read("cut", killed)
+    again = read("cut", lines.append)
+    assert all(torch.equal(weight, again[name]) for name, weight in whole.items())
+    losses = [float(line.rpartition(" ")[2]) for line in lines]
+    assert losses[-1] < losses[0] < 4.5
 
 
 def test_it_loads_through_detoxify_with_the_same_scores(made: Path, tmp_path: Path) -> None:
@@ -282,19 +327,19 @@ def test_long_texts_are_read_to_their_end_and_the_worst_window_counts(made: Path
 
 
 def test_figures_card_and_operating_points_come_from_held_out_rows(made: Path, data: Path, rows: list[Row]) -> None:
-    from orca_guard_toxicity.recipe import card, evaluate
+    from orca_guard_toxicity.recipe import card, evaluate, scorers
 
     figures = json.loads(json.dumps(evaluate.report(data, made, rows=rows)))
     for found in figures["separation"].values():
         assert found["encoder"]["low"] <= found["encoder"]["value"] <= found["encoder"]["high"]
         assert found["encoder"]["value"] > 0.6
-    assert figures["rows"]["report"] == labelled.described(labelled.of_part(rows, "report"))
+    assert figures["rows"]["report"] == labelled.described(labelled.reporting(rows))
     points = card.operating_points(figures)
     assert points["encoder"]["threshold"] == figures["points"]["encoder"]["threshold"]
     harmless = [
         rate["fpr"]["value"] for name, rate in figures["points"]["encoder"]["dev"].items() if name in labelled.LABELLED
     ]
-    assert sum(harmless) / len(harmless) <= evaluate.MOST + 1e-9
+    assert sum(harmless) / len(harmless) <= scorers.MOST + 1e-9
     training = json.loads((made / "training.json").read_text())
     text = card.card(made, training=training, figures=figures)
     assert figures["weights"]["model.safetensors"] in text
