@@ -79,7 +79,7 @@ guard can be judged by something that is not the guard.
   logistic regression over hashed character n-grams (`orca_guard_toxicity.ngrams`)
 - Reads {LENGTH} tokens at once; {figures["texts_per_second"]} short texts a second, one core.
 - Recipe: seed {recipe["seed"]}, {len(history)} epochs of which number {best + 1} was the best on dev,
-  {training["seconds"] / 60:.1f} minutes of one core.
+  {training["seconds"] / 60:.1f} minutes of one core; the linear models take one more.
 
 ## Data
 

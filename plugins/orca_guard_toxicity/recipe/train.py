@@ -23,7 +23,6 @@ from . import tokenizer as tokens
 from .batches import grouped, padded, schedule
 from .linear import fit_ngrams, out_of_fold
 from .measures import auroc
-from .reading import Reading
 from .rows import DAVIDSON, HARMLESS, HATEMOJI, LABELLED, SPANS, TOXIGEN, Row
 from .scorers import FILES, LABELS
 
@@ -36,7 +35,6 @@ class Recipe:
     """Everything that decides what comes out; chosen on dev.
 
     Attributes:
-        reading: epochs of guessing hidden words, before `epochs` of learning labels.
         teacher: weight of the out-of-fold linear teacher in the target, against what people said.
         swap: how often the names of groups in a text are put in one another's place.
         masked: share of tokens that are hidden.
@@ -45,8 +43,7 @@ class Recipe:
     """
 
     seed: int = 0
-    reading: int = 4
-    epochs: int = 10
+    epochs: int = 8
     vocabulary: int = 12_000
     width: int = 128
     layers: int = 2
@@ -178,14 +175,6 @@ class Run:
         self.best: dict[str, Tensor] = {}
         if self.state_path.exists():
             self._resume()
-        elif recipe.reading:
-            self._read()
-
-    def _read(self) -> None:
-        ids = [found.ids for found in self.feed.tokenizer.encode_batch([row.text for row in self.feed.rows])]
-        reading = Reading(self.model, rate=self.recipe.rate, state=self.out / "reading.pt")
-        reading.finish(ids, epochs=self.recipe.reading, size=self.recipe.batch, seed=self.recipe.seed, log=self.log)
-        torch.manual_seed(self.recipe.seed)
 
     @property
     def state_path(self) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -202,7 +201,7 @@ def test_a_file_of_something_else_is_no_second_scorer(tmp_path: Path) -> None:
 # --- the whole chain -----------------------------------------------------------------------------
 
 TINY: dict[str, Any] = {
-    "reading": 1, "epochs": 3, "vocabulary": 400, "width": 32, "layers": 1, "heads": 2, "batch": 1024,
+    "epochs": 3, "vocabulary": 400, "width": 32, "layers": 1, "heads": 2, "batch": 1024,
     "rate": 0.01, "dropout": 0.0, "tweets": 200, "emoji": 200, "groups": 200, "sentences": 200, "harmless": 40,
 }  # fmt: skip
 
@@ -262,34 +261,6 @@ def test_a_run_that_was_cut_short_comes_to_the_same_weights(rows: list[Row], mad
     again.finish()
     assert all(torch.equal(weight, again.best[name]) for name, weight in whole.best.items())
     assert [past["mean"] for past in whole.history] == [past["mean"] for past in again.history]
-
-
-def test_reading_that_was_cut_short_comes_to_the_same_weights(tmp_path: Path) -> None:
-    import torch
-
-    from orca_guard_toxicity.recipe.reading import Reading
-    from orca_guard_toxicity.recipe.train import Recipe, build_model
-
-    ids = [[2, *(4 + (start + step) % 40 for step in range(10)), 3] for start in range(60)]
-
-    def read(name: str, log: Callable[[str], None]) -> dict[str, torch.Tensor]:
-        torch.manual_seed(0)
-        model = build_model(Recipe(**TINY), vocabulary=44)
-        Reading(model, rate=0.01, state=tmp_path / name).finish(ids, epochs=3, size=256, seed=1, log=log)
-        return {key: value.clone() for key, value in model.state_dict().items()}
-
-    def killed(line: str) -> None:
-        raise KeyboardInterrupt(line)
-
-    lines: list[str] = []
-    whole = read("whole", lines.append)
-    for _ in range(3):
-        with pytest.raises(KeyboardInterrupt):
-            read("cut", killed)
-    again = read("cut", lines.append)
-    assert all(torch.equal(weight, again[name]) for name, weight in whole.items())
-    losses = [float(line.rpartition(" ")[2]) for line in lines]
-    assert losses[-1] < losses[0] < 4.5
 
 
 def test_it_loads_through_detoxify_with_the_same_scores(made: Path, tmp_path: Path) -> None:
