@@ -85,7 +85,8 @@ guard can be judged by something that is not the guard.
 
 Rows are parted once, by sha1 of their normalised text (`orca_guard.splits`): trained on `train`, chosen on `dev`,
 reported on `report`. The encoder and the TF-IDF baselines have four folds of `train`, the second scorer the fifth.
-Training rows that share three quarters of their words with a row of another part are left out. No text is in here.
+Training rows that share three quarters of their words with a row of another part, or were made from one, are left out,
+and so are dev rows that are so close to a row of report. No text is in here.
 
 {_licences(training)}
 

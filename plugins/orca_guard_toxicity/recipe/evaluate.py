@@ -27,7 +27,7 @@ from .scorers import FILES, LABELS, MOST
 
 STRIDE: Final = 32
 SEED: Final = 7
-SWAPPED: Final = 1000
+SWAPPED: Final = 500
 """Rows that name a group, and whose counterfactuals are looked at: the first by their digests."""
 SPEED_TEXTS: Final = 200
 

@@ -55,7 +55,12 @@ class Row:
     @cached_property
     def part(self) -> splits.Part:
         """Its part of the one split."""
-        return splits.part(self.post or self.text, *self.kin)
+        return splits.part(self.post or self.text)
+
+    @cached_property
+    def others(self) -> set[splits.Part]:
+        """The parts of its kin that are not its own."""
+        return {splits.part(text) for text in self.kin} - {self.part}
 
     @cached_property
     def fold(self) -> int:
@@ -184,15 +189,15 @@ def read(data: Path, *, sources: Sequence[Source] = SOURCES) -> list[Row]:
 
 
 def training(rows: Sequence[Row]) -> list[Row]:
-    """Those of the training part that may be trained on and are near-identical to none of the other parts."""
+    """Those of the training part that may be trained on, with neither kin nor a near-identical text in another part."""
     held = [row.text for row in rows if row.part != "train"]
-    mine = [row for row in rows if row.part == "train" and row.trainable]
+    mine = [row for row in rows if row.part == "train" and row.trainable and not row.others]
     return [mine[place] for place in splits.distant([row.text for row in mine], held=held)]
 
 
 def choosing(rows: Sequence[Row]) -> list[Row]:
-    """Those of dev that are near-identical to none that is reported on."""
-    mine = [row for row in rows if row.part == "dev"]
+    """Those of dev with neither kin nor a near-identical text among those that are reported on."""
+    mine = [row for row in rows if row.part == "dev" and "report" not in row.others]
     return [mine[place] for place in splits.distant([row.text for row in mine], held=[r.text for r in reporting(rows)])]
 
 

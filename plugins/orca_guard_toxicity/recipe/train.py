@@ -43,7 +43,7 @@ class Recipe:
     """
 
     seed: int = 0
-    epochs: int = 8
+    epochs: int = 6
     vocabulary: int = 12_000
     width: int = 128
     layers: int = 2

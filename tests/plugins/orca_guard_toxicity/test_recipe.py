@@ -100,6 +100,22 @@ def test_training_has_nothing_of_a_validation_part_or_near_another_part(rows: li
     assert near not in labelled.training([*rows, near])
 
 
+def test_kin_of_a_row_in_another_part_keep_it_out_of_training_and_choosing() -> None:
+    texts = [
+        f"{a} {b} {c}" for a in ("lake", "hill", "moon") for b in ("tea", "ink", "oak") for c in ("red", "shy", "odd")
+    ]
+    rows = [
+        Row(text=text, source=HATEMOJI, toxic=True, degree=1.0, kin=(kin,))
+        for text, kin in zip(texts, reversed(texts), strict=True)
+    ]
+    trained, chosen, reported = labelled.training(rows), labelled.choosing(rows), labelled.reporting(rows)
+    assert trained
+    assert reported
+    assert all(splits.part(text) == "train" for row in trained for text in (row.text, *row.kin))
+    assert all(splits.part(text) != "report" for row in chosen for text in (row.text, *row.kin))
+    assert reported == [row for row in rows if splits.part(row.text) == "report"]
+
+
 def test_nothing_is_chosen_on_what_is_near_a_row_that_is_reported_on(rows: list[Row]) -> None:
     reported, chosen = ([row.text for row in found] for found in (labelled.reporting(rows), labelled.choosing(rows)))
     assert len(chosen) > 20
