@@ -156,20 +156,24 @@ def by_group(scores: Array, rows: Sequence[Row], *, at: float) -> dict[str, Any]
 
 
 def counterfactuals(score: Scores, rows: Sequence[Row], *, at: float) -> dict[str, Any]:
-    """How often a verdict changes when the first group that a text names is put in another's place."""
+    """How often a verdict changes when the first group that a text names is put in another's place.
+
+    Over all texts that name one, and over those that were stopped as they stood.
+    """
     named = [row for row in rows if row.source in LABELLED and terms.mentioned(row.text)]
     named = sorted(named, key=lambda row: labelled.digest([row]))[:SWAPPED]
+    first = [terms.mentioned(row.text)[0] for row in named]
     before = score([row.text for row in named]) >= at
-    flips: list[tuple[bool, str]] = []
+    flips: list[tuple[bool, str, bool]] = []
     for new in terms.GROUPS:
-        swapped = [terms.swapped(row.text, old=terms.mentioned(row.text)[0], new=new) for row in named]
-        after = score(swapped) >= at
+        after = score([terms.swapped(row.text, old=old, new=new) for row, old in zip(named, first, strict=True)]) >= at
         flips += [
-            (bool(a != b), row.cluster)
-            for a, b, row in zip(after, before, named, strict=True)
-            if terms.mentioned(row.text)[0] != new
+            (bool(a != b), row.cluster, bool(b))
+            for a, b, row, old in zip(after, before, named, first, strict=True)
+            if old != new
         ]
-    return share(flips)
+    stopped = [flip[:2] for flip in flips if flip[2]]
+    return {"all": share([flip[:2] for flip in flips]), "stopped": share(stopped) if stopped else None}
 
 
 def safe_prompts(data: Path) -> list[str]:
@@ -226,7 +230,7 @@ def report(data: Path, directory: Path, *, rows: Sequence[Row]) -> dict[str, Any
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=labelled.folder)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

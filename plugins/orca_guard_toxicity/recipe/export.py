@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args()
+    if not (arguments.directory / "config.json").is_file():
+        parser.error(f"{arguments.directory} holds no classifier: it has no config.json")
     torch.save(checkpoint(arguments.directory), arguments.file)
 
 

@@ -65,31 +65,47 @@ def wanted(figures: dict[str, Any]) -> str:
         which: [name for name in LABELLED if figures["separation"][name][f"above tfidf {which}"]["low"] >= WANTED]
         for which in ("words", "best")
     }
-    gap, flips = point["groups"]["gap"], point["counterfactuals"]
+    gap, flips = point["groups"]["gap"], point["counterfactuals"]["all"]
     toxigen = interval(figures["separation"]["toxigen"]["encoder"])
     lines = [
         ("wanted", "measured", "reached"),
         ("---", "---", "---"),
         *(
-            (f"AUROC above TF-IDF ({which}) by {WANTED}, lower bound, on three sets", _listed(names), len(names) >= 3)
+            (
+                f"AUROC above TF-IDF ({which}) by {WANTED}, lower bound, on three sets",
+                _listed(names),
+                "yes" if len(names) >= 3 else "no",
+            )
             for which, names in above.items()
         ),
-        ("false positives by group, worst minus best, at most 10 points", percent(gap), gap["value"] <= 0.1),
-        ("swapping the group's name flips at most 5 % of verdicts", percent(flips), flips["value"] <= 0.05),
+        ("false positives by group, worst minus best, at most 10 points", percent(gap), _held(gap, most=0.1)),
+        ("swapping the group's name flips at most 5 % of verdicts", percent(flips), _held(flips, most=0.05)),
         ("implicit hate (ToxiGen, labels of people), AUROC", toxigen, "stated"),
     ]
-    words = {True: "yes", False: "no"}
-    return "\n".join(f"| {wish} | {found} | {words.get(reached, reached)} |" for wish, found, reached in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _held(found: dict[str, Any], *, most: float) -> str:
+    """Whether a bound is kept: with its interval, by its value alone, or not."""
+    if found["high"] <= most:
+        return "yes"
+    return "by its value; the interval reaches beyond" if found["value"] <= most else "no"
 
 
 def _listed(names: list[str]) -> str:
     return f"on {len(names)}: {', '.join(names)}" if names else "on none"
 
 
+def _swaps(point: dict[str, Any]) -> str:
+    found = point["counterfactuals"]["stopped"]
+    return percent(found) if found else "none"
+
+
 def page(figures: dict[str, Any]) -> str:
     """The figures, as they stand in the card and in `docs/toxicity.md`."""
     points = figures["points"]
-    return f"""Held-out rows (`report`) alone, 95 % intervals over clusters: posts, and texts made from one another.
+    return f"""\
+Held-out rows (`report`) alone, 95 % intervals over clusters: posts, and texts made from one another.
 
 {wanted(figures)}
 
@@ -101,6 +117,9 @@ The baselines are logistic regression over TF-IDF, trained on the encoder's rows
 words, symbols or characters, strength and balance chosen on dev like everything else
 ({figures["baselines"]["best"]["terms"]}). The label `identity_attack` tells the tweets that most people called hate
 speech from all others with an AUROC of {interval(figures["identity_attack"])}.
+A swap puts each of the other groups' names in the place of the first that a text names. Few verdicts can change where
+few texts are stopped: of the swaps in texts that were stopped, this many let them pass:
+{_swaps(points["encoder"])}.
 
 Verdicts of the encoder at its operating point, {points["encoder"]["threshold"]:.4f} of `{LABELS[0]}`, chosen on dev for
 at most {100 * MOST:.0f} % false positives in the mean of the sets:
@@ -110,7 +129,7 @@ at most {100 * MOST:.0f} % false positives in the mean of the sets:
 {groups(figures)}
 
 Verdicts of the second scorer at its own, {points["second"]["threshold"]:.4f}: swapped names flip
-{percent(points["second"]["counterfactuals"])}, groups differ by {percent(points["second"]["groups"]["gap"])}.
+{percent(points["second"]["counterfactuals"]["all"])}, groups differ by {percent(points["second"]["groups"]["gap"])}.
 
 {verdicts(figures, scorer="second")}
 """

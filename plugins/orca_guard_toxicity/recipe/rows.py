@@ -172,6 +172,19 @@ EXCLUDED: Final = {
 }
 
 
+def folder(name: str) -> Path:
+    """The folder of that name, for a command line.
+
+    Raises:
+        argparse.ArgumentTypeError: a file of a source is not there.
+    """
+    data = Path(name)
+    missing = [data / source.folder / file for source in SOURCES for file in source.files]
+    if missing := [path for path in missing if not path.is_file()]:
+        raise argparse.ArgumentTypeError(f"{missing[0]} is not there. Name the folder that holds the published sets.")
+    return data
+
+
 def read(data: Path, *, sources: Sequence[Source] = SOURCES) -> list[Row]:
     """All rows of the sources; one text a set, the first.
 
@@ -233,7 +246,7 @@ def written(rows: Sequence[Row], *, out: Path) -> int:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Write the rows to choose and to report on, as labelled JSON lines.")
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=folder)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     print(f"{written(read(arguments.data), out=arguments.out)} rows")

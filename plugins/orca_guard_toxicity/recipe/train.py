@@ -296,7 +296,7 @@ def train(recipe: Recipe, *, rows: Sequence[Row], out: Path, log: Log = say) -> 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with the published sets")
+    parser.add_argument("data", type=labelled.folder, help="folder with the published sets")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1, help="the result is the same for the same number")
     for name, value in asdict(Recipe()).items():

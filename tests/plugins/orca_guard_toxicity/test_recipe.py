@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -75,6 +76,12 @@ def test_rows_are_read_in_their_published_forms(rows: list[Row]) -> None:
     assert any("😀" in row.text for row in rows if row.source == HATEMOJI)
     assert not any(row.text.startswith("b'") for row in rows if row.source == TOXIGEN)
     assert {row.attack for row in rows if row.source == DAVIDSON} == {0.0, 2 / 3}
+
+
+def test_a_folder_without_a_set_is_refused_by_name(data: Path, tmp_path: Path) -> None:
+    assert labelled.folder(str(data)) == data
+    with pytest.raises(ArgumentTypeError, match=r"labeled_data\.csv\.gz is not there"):
+        labelled.folder(str(tmp_path))
 
 
 def test_sentences_of_one_post_are_in_one_part(rows: list[Row]) -> None:
@@ -244,6 +251,18 @@ def test_a_trained_encoder_loads_in_plain_transformers_and_knows_the_made_up_wor
     assert model.config.id2label == {0: "toxicity", 1: "identity_attack"}
     assert tokenizer.model_max_length == 128
     assert tokenizer.tokenize("Wîn\u200bdow 😀😀") == tokenizer.tokenize("window 😀 😀")
+
+
+def test_a_tokenizer_of_the_same_texts_is_the_same() -> None:
+    """The trainer itself breaks ties by the order of a hash table."""
+    from orca_guard_toxicity.recipe import tokenizer
+
+    chance = Random(0)
+    texts = ["".join(chance.choice("abcdefghij 😀😡🙂'é") for _ in range(60)) for _ in range(200)]
+    built = [tokenizer.build(texts, vocabulary=300) for _ in range(3)]
+    assert len({each.to_str() for each in built}) == 1
+    assert built[0].encode("abc 😀😡").tokens[0] == tokenizer.START
+    assert built[0].encode("[CLS]").ids == [2, 2, 3]
 
 
 def test_training_says_what_went_in_and_shares_no_row_with_the_second_scorer(made: Path, rows: list[Row]) -> None:
