@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,7 @@ from orca_guard import configuration, contracts, errors, gates, hookspecs, plan
 from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
+from orca_guard_toxicity.recipe import figures, scorers
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
@@ -41,7 +43,7 @@ def pages() -> dict[Path, str]:
         "errors.md": exit_codes(),
     }
     written = {REFERENCE / name: HEADER + text.rstrip() + "\n" for name, text in texts.items()}
-    return written | {DOCS / "strategies.md": strategies()}
+    return written | {DOCS / "strategies.md": strategies(), DOCS / "toxicity.md": toxicity()}
 
 
 def strategies() -> str:
@@ -50,6 +52,16 @@ def strategies() -> str:
     end = "<!-- end -->"
     recogniser = Path(orca_guard_nano.__file__).parent / "weights" / "forms.json"
     return f"{before}{mark}{confusion_table(Forms.load(recogniser))}\n{end}{rest.partition(end)[2]}"
+
+
+def toxicity() -> str:
+    """The page on toxicity, with the figures of the embedded scorers put in."""
+    before, mark, rest = (
+        (DOCS / "toxicity.md").read_text("utf-8").partition("<!-- figures of the embedded scorers -->\n")
+    )
+    end = "<!-- end -->"
+    measured = Path(scorers.__file__).parents[1] / "weights" / "figures.json"
+    return f"{before}{mark}\n{figures.page(json.loads(measured.read_text('utf-8')))}\n{end}{rest.partition(end)[2]}"
 
 
 def command_line() -> str:
