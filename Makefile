@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano bench clean
+.PHONY: help run test test-fast types lint check format nano toxicity bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -58,6 +58,20 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 	cd $(NANO) && install -m 644 *.safetensors config.json generation_config.json tokenizer.json tokenizer_config.json \
 		chat_template.jinja profile.toml forms.json README.md $(CURDIR)/plugins/orca_guard_nano/weights
 	$(BIN)/python docs/build.py --figures
+
+# Minutes on one CPU core; a run that is cut short goes on. DATA is a folder with the published sets.
+DATA     ?= ../shared/data
+TOXICITY := build/toxicity
+toxicity: $(VENV)/.testing  ## train the embedded toxicity scorers again, measure them, and put them in place
+	$(call say,Training: it goes on where it was cut short)
+	$(BIN)/python -m orca_guard_toxicity.recipe.train $(DATA) --out $(TOXICITY) $(ARGS)
+	$(call say,Measuring)
+	$(BIN)/python -m orca_guard_toxicity.recipe.evaluate $(DATA) $(TOXICITY)
+	$(BIN)/python -m orca_guard_toxicity.recipe.card $(TOXICITY)
+	mkdir -p plugins/orca_guard_toxicity/weights
+	cd $(TOXICITY) && install -m 644 *.safetensors config.json tokenizer.json tokenizer_config.json figures.json \
+		operating_points.json README.md $(CURDIR)/plugins/orca_guard_toxicity/weights
+	$(BIN)/python docs/build.py
 
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=

@@ -27,6 +27,7 @@ from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
 from orca_guard.reports import document
+from orca_guard_toxicity.recipe import figures, scorers
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
@@ -47,7 +48,8 @@ def pages() -> dict[Path, str]:
     }
     written = {REFERENCE / name: HEADER + text.rstrip() + "\n" for name, text in texts.items()}
     described = json.dumps(document.schema(), indent=2) + "\n"
-    return written | {DOCS / "strategies.md": strategies(), document.SCHEMA: described}
+    taken = {DOCS / "strategies.md": strategies(), DOCS / "toxicity.md": toxicity()}
+    return written | taken | {document.SCHEMA: described}
 
 
 def strategies() -> str:
@@ -56,6 +58,16 @@ def strategies() -> str:
     end = "<!-- end -->"
     recogniser = Path(orca_guard_nano.__file__).parent / "weights" / "forms.json"
     return f"{before}{mark}{confusion_table(Forms.load(recogniser))}\n{end}{rest.partition(end)[2]}"
+
+
+def toxicity() -> str:
+    """The page on toxicity, with the figures of the embedded scorers put in."""
+    before, mark, rest = (
+        (DOCS / "toxicity.md").read_text("utf-8").partition("<!-- figures of the embedded scorers -->\n")
+    )
+    end = "<!-- end -->"
+    measured = Path(scorers.__file__).parents[1] / "weights" / "figures.json"
+    return f"{before}{mark}\n{figures.page(json.loads(measured.read_text('utf-8')))}\n{end}{rest.partition(end)[2]}"
 
 
 def command_line() -> str:

@@ -53,6 +53,13 @@ def test_holds_the_promise_of_types(package: Path, files: dict[str, bytes]) -> N
         "orca_guard_nano/weights/model.safetensors",
         "orca_guard_nano/weights/profile.toml",
         "orca_guard_nano/weights/tokenizer.json",
+        "orca_guard_toxicity/weights/config.json",
+        "orca_guard_toxicity/weights/figures.json",
+        "orca_guard_toxicity/weights/model.safetensors",
+        "orca_guard_toxicity/weights/ngrams.safetensors",
+        "orca_guard_toxicity/weights/operating_points.json",
+        "orca_guard_toxicity/weights/tokenizer.json",
+        "orca_guard_toxicity/weights/tokenizer_config.json",
     ],
 )
 def test_holds_what_is_read_at_run_time(name: str, files: dict[str, bytes]) -> None:
