@@ -25,6 +25,7 @@ def toxigen(data: Path) -> Iterator[Labelled]:
     for row in _csv(data / "toxigen/annotated_train_part.csv.gz"):
         text = row["text"]
         text = str(literal_eval(text).decode("utf-8", "replace")) if text.startswith(("b'", 'b"')) else text
+        text = text.replace("_x000D_", " ").strip()  # an artefact of spreadsheets, and of no post
         label = float(row["toxicity_ai"]) + float(row["toxicity_human"]) > HARM
         yield Labelled(text=text, label=label, group=row["target_group"])
 

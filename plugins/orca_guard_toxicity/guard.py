@@ -16,6 +16,9 @@ from orca_guard_toxicity.scoring import Function, rated
 WEIGHTS = Path(__file__).parent / "weights"
 """The embedded classifier, where there is one."""
 
+EMBEDDED = ("toxicity",)
+"""The one label of it that counts unless others are named: its `identity_attack` is weak, as its card says."""
+
 KNOWN = (
     "toxicity",
     "toxic",
@@ -105,7 +108,7 @@ def make(settings: GuardSettings) -> Toxicity:
     if settings.threshold is not None and not 0 <= settings.threshold <= 1:
         raise UsageError(f"guard 'toxicity' cannot have the threshold {settings.threshold:g}: scores lie in [0, 1]")
     model = _directory(options, offline=settings.offline)
-    labels = tuple(options.get("labels", ()))
+    labels = tuple(options.get("labels", () if options.get("model") else EMBEDDED))
     if stated := labels_of(model):  # what every verdict would fail on is found out before the first question
         toxic(stated, labels)
     return Toxicity(
