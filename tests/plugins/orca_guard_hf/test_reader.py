@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orca_guard.errors import BadInput
+from orca_guard.errors import BadInput, TextTooLong
 from orca_guard.types import Classification, Classify, Failure
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.model import HFModel
@@ -112,7 +112,7 @@ def test_one_that_fails_fails_alone(model: HFModel, folders: dict[str, Path]) ->
     first, failure, missing, last = ask(model, good, long, Classify(model="/no/such/place", texts=("a",)), good)
     assert first == last
     assert isinstance(first, Classification)
-    assert [type(f.error) for f in (failure, missing)] == [BadInput, BadInput]
+    assert [type(f.error) for f in (failure, missing)] == [TextTooLong, BadInput]
 
 
 def test_half_precision_has_to_be_asked_for_and_is_part_of_the_identity(tiny: Path, folders: dict[str, Path]) -> None:
