@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -205,19 +207,20 @@ def _asked(gate: Mapping[str, Any]) -> str:
 
 
 def _figures(figures: Sequence[Mapping[str, Any]]) -> Table:
-    """A row a figure; what a row shares with the one above is not said again."""
+    """A row a figure under the name of its benchmark, and groups under the figure that they are part of."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("benchmark", "under", "metric"):
-        table.add_column(column, overflow="fold", no_wrap=column == "metric")
+    table.add_column("figure", overflow="fold")
     for column in ("value", "95 % from", "to", "items", "unscored"):
         table.add_column(column, justify="right", no_wrap=True)
-    for figure in figures:
-        group = figure["group"]
-        names = ("", "", f"  {group}") if group else (figure["benchmark"], figure["subject"], figure["metric"])
-        counts = (str(figure["n"]), str(figure["unscored"] or ""))
-        table.add_row(*map(safe, names), *_numbers(figure), *counts)
-        if figure["corrected"]:
-            table.add_row("", "", "  corrected", *_numbers(figure["corrected"]), "", "")
+    for benchmark, rows in groupby(figures, key=itemgetter("benchmark")):
+        table.add_row(Text(plain(benchmark), "bold"))
+        for figure in rows:
+            group = figure["group"]
+            name = f"    {group}" if group else f"  {figure['subject']} {figure['metric']}"
+            counts = (str(figure["n"]), str(figure["unscored"] or ""))
+            table.add_row(safe(name), *_numbers(figure), *counts)
+            if figure["corrected"]:
+                table.add_row("    corrected", *_numbers(figure["corrected"]), "", "")
     return table
 
 
