@@ -20,7 +20,7 @@ import msgspec
 
 from orca_guard.audit import REQUEST
 from orca_guard.bench import Bench, load_bench
-from orca_guard.configuration import ModelTable
+from orca_guard.configuration import ModelTable, guards_of
 from orca_guard.contracts import Model
 from orca_guard.drive import Streamed, drive, just
 from orca_guard.errors import BadInput, ModelFailed
@@ -103,6 +103,7 @@ def replay(
     count: int,
     nonce: str,
     models: Mapping[str, ModelTable],
+    trusting: bool = False,
     told: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Check:
     """Draw records from a run that verifies, and hold them against the model.
@@ -113,10 +114,11 @@ def replay(
         count: how many records are drawn.
         nonce: decides which. Whoever made the run must not have known it.
         models: where the plan's models lie here, by the plan's names; what the run says of that is not believed.
+        trusting: whether guards and selectors may be made with the options that the run says.
         told: how many records are done, of how many.
 
     Raises:
-        BadInput: it is no run, or a model of the plan has no place here.
+        BadInput: it is no run, a model of the plan has no place here, or options would have to be trusted.
         ConfigurationChanged: a model, pipeline or setting is not the one that was audited; the difference is shown.
         ModelFailed: a model cannot follow recorded tokens.
     """
@@ -124,7 +126,7 @@ def replay(
         raise BadInput(f"{count} records were asked for; at least one is drawn")
     bundle = Bundle(folder)
     plan = bundle.read_plan()
-    bench = load_bench(_arms(bundle, plan, models), plan, host, tolerated=is_software)
+    bench = load_bench(_arms(bundle, plan, models, trusting=trusting), plan, host, tolerated=is_software)
     drawn, records = draw(_records(bundle, plan), count=count, nonce=nonce), plan["records"]
     ledger, outcome = Ledger(), Outcome()
     with TextIndex(bundle.all_texts()) as texts:
@@ -149,11 +151,14 @@ def is_software(path: str) -> bool:
     return rest in {"version", "digest"}
 
 
-def _arms(bundle: Bundle, plan: Mapping[str, Any], models: Mapping[str, ModelTable]) -> tuple[Arm, ...]:
+def _arms(
+    bundle: Bundle, plan: Mapping[str, Any], models: Mapping[str, ModelTable], *, trusting: bool
+) -> tuple[Arm, ...]:
     """The arms as they were asked for, around models that lie here.
 
     The request is no evidence, and a folder may come from anybody: of what it says of a model, only dtype and profile
-    are taken, so that no code and no file that it names is loaded.
+    are taken, so that no weights and no code that it names are loaded. Options of guards can name files to load,
+    addresses to call and secrets to send there; they are taken if somebody has looked at them.
     """
     names = {entry["name"]: entry["model"] for entry in plan["arms"]}
     wanted = [*dict.fromkeys(names.values())]
@@ -166,7 +171,21 @@ def _arms(bundle: Bundle, plan: Mapping[str, Any], models: Mapping[str, ModelTab
         raise BadInput(f"cannot read {path}, which says what was asked for: {error.strerror}") from error
     if {arm.name for arm in request.arms} != names.keys():
         raise BadInput(f"{path} has other arms than the plan")
+    if not trusting and (strange := [what for arm in request.arms for what in _optional(arm)]):
+        raise BadInput(
+            f"{path} gives options to {', '.join(dict.fromkeys(strange))}, and a folder may come from anybody. Look at "
+            "them, and say --trust-options if nothing in them is strange to you"
+        )
     return tuple(Arm(arm.name, _placed(arm, models[names[arm.name]])) for arm in request.arms)
+
+
+def _optional(arm: Arm) -> Iterator[str]:
+    """What of an arm has options, or a file, that only its own plugin understands."""
+    for guard in guards_of(arm.table):
+        if guard.options or guard.operating_point:
+            yield f"guard {guard.name!r}"
+    if arm.table.selector.options:
+        yield f"selector {arm.table.selector.name!r}"
 
 
 def _placed(arm: Arm, here: ModelTable) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_table
 
-from orca_guard.configuration import ModelTable, default, overridden
+from orca_guard.configuration import GuardTable, ModelTable, default, overridden
 from orca_guard.contracts import Reported
 from orca_guard.errors import BadInput, ConfigurationChanged, ModelFailed
 from orca_guard.host import Host
@@ -207,6 +208,35 @@ def test_what_the_run_says_of_a_model_is_not_believed(honest: Path, tmp_path: Pa
     (run / "request.json").write_bytes(request_json(request(trap)))
     assert checked(run).status is Status.PROVEN
     assert not (tmp_path / "trap").exists()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        GuardTable(name="moderation", options={"url": "http://127.0.0.1:1/", "key_env": "HOME"}),
+        GuardTable(name="toxicity", options={"model": "trap.ckpt", "trust_pickle": True}),
+        GuardTable(name="length", operating_point="point.json"),
+    ],
+    ids=lambda table: table.name,
+)
+def test_options_of_guards_are_taken_from_nobody_unlooked(honest: Path, tmp_path: Path, table: GuardTable) -> None:
+    """They can name a file to load, or an address and the secret to send there: nothing of them is even made."""
+    run = Path(shutil.copytree(honest, tmp_path / "copy"))
+    trap = arm("oracle")
+    (run / "request.json").write_bytes(
+        request_json(request(Arm(trap.name, replace_table(trap.table, guards=(table,)))))
+    )
+    with pytest.raises(BadInput, match=f"gives options to guard '{table.name}'.*--trust-options"):
+        checked(run)
+
+
+def test_options_that_somebody_has_looked_at_are_taken(tmp_path: Path) -> None:
+    plain = arm("oracle")
+    guards = (GuardTable(name="toxicity", options={"function": "sigmoid"}),)
+    run = audited(request(Arm("oracle", replace_table(plain.table, guards=guards)), limit=3), tmp_path)[0].bundle.root
+    with pytest.raises(BadInput, match="--trust-options"):
+        checked(run)
+    assert checked(run, trusting=True).status is Status.PROVEN
 
 
 @pytest.mark.parametrize(

@@ -27,23 +27,28 @@ def replay_options(command: Any) -> Any:
             click.option("--profile", metavar="NAME|FILE", help="With --replay: of the model family."),
             click.option("--device-map", metavar="MAP", help="With --replay: where layers lie."),
             click.option("--nonce", metavar="TEXT", help="With --replay: draws the records; new if not given."),
+            click.option("--trust-options", "trusting", is_flag=True, help="With --replay: the run's own, of guards."),
         )
     ):
         command = option(command)
     return command
 
 
-def check_options(*, count: int | None, models: tuple[str, ...], **others: str | None) -> None:
+def check_options(*, count: int | None, models: tuple[str, ...], trusting: bool, **others: str | None) -> None:
     """Raise `click.UsageError` for options that do not go together."""
     if count and not models:
         raise click.UsageError("--replay asks a model: say which with --model; the run's own word for it is not taken")
-    given = [name.replace("_", "-") for name, value in {"model": models, **others}.items() if value]
+    given = [
+        name.replace("_", "-")
+        for name, value in {"model": models, "trust-options": trusting, **others}.items()
+        if value
+    ]
     if given and not count:
         raise click.UsageError(f"--{given[0]} goes with --replay")
 
 
 def replayed(
-    folder: Path, host: Host, *, count: int, models: tuple[str, ...], nonce: str | None, **settings: Any
+    folder: Path, host: Host, *, count: int, models: tuple[str, ...], nonce: str | None, trusting: bool, **settings: Any
 ) -> Check:
     """What the model says of records drawn from a run."""
     from orca_guard.cli.auditing import following  # noqa: PLC0415  # not needed for help
@@ -53,7 +58,8 @@ def replayed(
     names = [model["name"] for model in Bundle(folder).read_plan()["models"]]
     places = _places(names, models, settings)
     with following() as told:
-        return replay(folder, host, count=count, nonce=nonce or secrets.token_hex(16), models=places, told=told)
+        asked: Any = {"count": count, "nonce": nonce or secrets.token_hex(16), "models": places, "trusting": trusting}
+        return replay(folder, host, told=told, **asked)
 
 
 def _places(names: list[str], given: Iterable[str], settings: Mapping[str, Any]) -> dict[str, ModelTable]:

@@ -97,6 +97,9 @@ def test_replay(run: Run, bundle: Path) -> None:
         done = run("verify", bundle, option, value)
         assert done.code == 2
         assert f"{option} goes with --replay" in done.err
+    done = run("verify", bundle, "--trust-options")
+    assert done.code == 2
+    assert "--trust-options goes with --replay" in done.err
     done = run("verify", bundle, "--replay", "3", "--model", "nano")
     assert done.code == 2
     assert "the plan has model, model-2: say which, as in --model model=DIR" in done.err
