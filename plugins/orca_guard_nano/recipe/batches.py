@@ -88,9 +88,12 @@ def feed(make: Callable[[int], list[Batch]], *, workers: int, first: int = 0) ->
     if not workers:
         for number in count(first):
             yield from ((number, batch) for batch in make(number))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as makers:
+    makers = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
         ahead = [makers.submit(make, number) for number in range(first, first + workers + 2)]
         for number in count(first):
             batches = ahead.pop(0).result()
             ahead.append(makers.submit(make, number + workers + 2))
             yield from ((number, batch) for batch in batches)
+    finally:
+        makers.shutdown(wait=False, cancel_futures=True)
