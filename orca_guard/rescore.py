@@ -15,7 +15,7 @@ from orca_guard.attest import faults_of
 from orca_guard.errors import BadInput, UnknownName
 from orca_guard.host import own_identity
 from orca_guard.identity import digest_of
-from orca_guard.items import Disposition, Item, Metric, Worth, item_of
+from orca_guard.items import Disposition, Item, Metric, Opinion, Worth, item_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
 from orca_guard.journal.reading import ShardReader
 from orca_guard.journal.shard import Shard
@@ -182,7 +182,7 @@ class _Again:
         # What the old run said of a score is not said again; what its guards said is.
         of_scores = {DROPPED, unscored_reason(Disposition.ANSWERED, {}, self.rules.metrics)}
         reason = "" if record["reason"] in of_scores else record["reason"]
-        return self._result(record, Disposition.ANSWERED, self.rules.of_value(value, item), reason)
+        return self._result(record, Disposition.ANSWERED, self.rules.of_value(value, item, _opinions(record)), reason)
 
     def request(self, record: dict[str, Any], texts: TextIndex) -> dict[str, Any]:
         """Of likelihoods."""
@@ -201,6 +201,10 @@ class _Again:
         worth, mark = marked(disposition, scores, self.rules.metrics)
         why = reason or unscored_reason(disposition, scores, self.rules.metrics)
         return {**record, "disposition": disposition.value, "scores": worth, "mark": mark.value, "reason": why}
+
+
+def _opinions(record: Mapping[str, Any]) -> list[Opinion]:
+    return [Opinion(judge=one["judge"], of=one["of"], score=one["score"]) for one in record.get("judged", ())]
 
 
 def _item(record: Mapping[str, Any], texts: TextIndex) -> Item | None:
@@ -238,8 +242,10 @@ class _Moving:
 
     def record(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """The record with the addresses that its texts have in the new run."""
+        judged = [self._moved(one, "asked", "said") for one in record.get("judged", ())]
         return {
             **self._moved(record, "question", "value"),
+            **({"judged": judged} if judged else {}),
             "passes": [self._moved(step, "prompt", "text", "ids") for step in record["passes"]],
             "answer": record["answer"] and self._moved(record["answer"], "text", "segment"),
         }

@@ -14,7 +14,7 @@ from string import whitespace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from orca_guard.errors import UnknownName
-from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Mark, Metric, Worth
+from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Mark, Metric, Opinion, Worth, sentinel_key
 from orca_guard.reading import read
 from orca_guard.types import Likelihood, Question, Score, Segment
 
@@ -37,9 +37,16 @@ class Rules:
     scoring: str
     metrics: tuple[Metric, ...]
 
-    def of_value(self, value: str | None, item: Item) -> dict[str, Worth]:
-        """Metric → score of a value that was read."""
-        return {m.name: score_value(m.rule or self.scoring, value, item, worth=m.worth or RIGHT) for m in self.metrics}
+    def of_value(self, value: str | None, item: Item, opinions: Sequence[Opinion] = ()) -> dict[str, Worth]:
+        """Metric → score of a value that was read, and of what judges said of it."""
+        return {metric.name: self._of_value(metric, value, item, opinions) for metric in self.metrics}
+
+    def _of_value(self, metric: Metric, value: str | None, item: Item, opinions: Sequence[Opinion]) -> Worth:
+        if metric.judges:
+            return score_opinions(metric, item, opinions)
+        if item.given:
+            return OUTSIDE
+        return score_value(metric.rule or self.scoring, value, item, worth=metric.worth or RIGHT)
 
     def of_likelihoods(self, rows: Sequence[Any], item: Item) -> tuple[dict[str, Worth], str]:
         """Metric → score of a request; and why the first metric has none."""
@@ -137,6 +144,43 @@ def _labelled(item: Item, labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def _gold(gold: str, question: Question) -> str | None:
     return read(Segment(text=gold, answer=gold), question.form, choices=question.choices).value
+
+
+# --- what was judged ---------------------------------------------------------------------------
+
+_NEAR = 0.5
+"""A score that is less than this from the one that is wanted is on its side."""
+
+
+def score_opinions(metric: Metric, item: Item, opinions: Sequence[Opinion]) -> Worth:
+    """Score of an answer under a judged metric, from what its judges said.
+
+    An answer that was given, and not asked for, is outside of what the metric says of answers, and inside of what it
+    says of judges.
+
+    Returns:
+        None where a judge that is needed gave no verdict; of a sentinel, that is a wrong one.
+    """
+    said = {(opinion.judge, opinion.of): opinion.score for opinion in opinions}
+    if metric.about == "answers":
+        return OUTSIDE if item.given else _together([said.get((judge, 0)) for judge in metric.judges])
+    judge, sentinel = metric.judges[0], sentinel_key(metric.judges[0]) in item.groups
+    if metric.about == "parsed":
+        return OUTSIDE if (judge, 0) not in said else float(said[judge, 0] is not None)
+    if metric.about == "flips":
+        return OUTSIDE if (judge, 1) not in said else float(said.get((judge, 0)) != said[judge, 1])
+    if not item.labels.get(judge) or sentinel != (metric.about == "sentinels"):
+        return OUTSIDE
+    score = said.get((judge, 0))
+    if score is None:
+        return 0.0 if sentinel else None
+    return float(abs(score - float(item.labels[judge][0])) < _NEAR)
+
+
+def _together(scores: Sequence[float | None]) -> float | None:
+    """The product; one that is 0 decides it."""
+    known = [score for score in scores if score is not None]
+    return math.prod(known) if len(known) == len(scores) or 0.0 in known else None
 
 
 # --- what was computed -------------------------------------------------------------------------

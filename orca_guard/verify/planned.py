@@ -40,6 +40,11 @@ class Planned:
     benchmarks: Mapping[str, BenchmarkShape]
     marks: Mapping[str, array[int]]
 
+    @property
+    def judged(self) -> bool:
+        """Whether any benchmark has judges."""
+        return any(entry.judges for entry in self.shape.benchmarks)
+
     def number(self, record: Record) -> int | None:
         """Position of a record among all planned ones; None where it is not planned."""
         section = self.schedule.sections.get(record.benchmark)
