@@ -25,7 +25,7 @@ from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
 from orca_guard.policies import policy_of
-from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.scoring import LIKELIHOOD_RULES, QUESTION_RULES
 from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
 
@@ -372,7 +372,7 @@ def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
 def _impossible(benchmark: Benchmark) -> Iterator[str]:
     """What is wrong with what it declares."""
     metrics = benchmark.metrics
-    rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
+    rules = QUESTION_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
     for rule in (benchmark.scoring, *filter(None, (metric.rule for metric in metrics))):
         if rule not in rules:
             yield f"wants a scoring rule {rule!r}, which is not there"

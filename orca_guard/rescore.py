@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,7 +24,7 @@ from orca_guard.journal.units import schedule_of
 from orca_guard.reading import read
 from orca_guard.scoring import (
     LIKELIHOOD_RULES,
-    READING_RULES,
+    QUESTION_RULES,
     Rules,
     marked,
     unscored_reason,
@@ -35,7 +35,7 @@ from orca_guard.verify.texts import TextIndex
 
 DROPPED = "its text was taken out of the run that is scored again"
 
-_RULES: Mapping[str, Mapping[str, Any]] = {"question": READING_RULES, "score": LIKELIHOOD_RULES}
+_RULES: Mapping[str, Collection[str]] = {"question": QUESTION_RULES, "score": LIKELIHOOD_RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
