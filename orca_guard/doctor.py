@@ -21,7 +21,7 @@ from orca_guard.errors import OrcaGuardError, UnknownName
 from orca_guard.freezing import Planned, model_digest, models_of
 from orca_guard.host import Host, Plugin, Provided
 from orca_guard.identity import differences, digest_text
-from orca_guard.items import Disposition, Item, Kind, Metric, gathered
+from orca_guard.items import Disposition, Item, Kind, Metric, gathered, sentinel_key
 from orca_guard.judging.rubric import Rubric
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
@@ -290,9 +290,10 @@ class _Sample:
     rubrics: tuple[Rubric, ...] = ()
 
     @classmethod
-    def of(cls, planned: Planned, rubrics: Iterable[Rubric], *, most: int = SAMPLE) -> _Sample:
+    def of(cls, planned: Planned, rubrics: Sequence[Rubric], *, most: int = SAMPLE) -> _Sample:
         told = {key: planned.entry[key] for key in ("name", "kind", "scoring")}
-        asked = tuple(item for item in planned.items if not item.given)
+        names = {sentinel_key(rubric.name) for rubric in rubrics}
+        asked = tuple(item for item in planned.items if names.isdisjoint(item.groups))
         return cls(**told, metrics=planned.metrics, first=asked[:most], rubrics=tuple(rubrics))
 
     def files(self, _data: Path | None, /) -> Mapping[str, Path]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from orca_guard.assembly import Opener, described, lasting, resolve
 from orca_guard.configuration import GuardTable, ModelTable
@@ -14,7 +13,7 @@ from orca_guard.contracts import Benchmark, Model
 from orca_guard.correction import Counts
 from orca_guard.errors import BadInput, PluginFailed
 from orca_guard.host import Host
-from orca_guard.identity import digest_of
+from orca_guard.identity import canonical, digest_of
 from orca_guard.items import Metric, Quality
 from orca_guard.judging import hygiene
 from orca_guard.judging.asking import ClassifierJudge, GuardJudge, Judge, ModelJudge
@@ -122,7 +121,7 @@ def judge_json(judge: Judge) -> dict[str, Any]:
         "name": judge.rubric.name,
         "rubric": rubric_json(judge.rubric),
         "who": judge.who,
-        "identity": msgspec.to_builtins(judge.identity),
+        "identity": json.loads(canonical(judge.identity)),
         "threshold": judge.threshold,
         "own": list(judge.own),
     }
