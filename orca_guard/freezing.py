@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from orca_guard.assembly import assemble, described, lasting
 from orca_guard.baselines import with_baselines
+from orca_guard.contamination import Overlap, counts, overlap
 from orca_guard.contracts import Benchmark, Described, Model
 from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
 from orca_guard.figures import best_case
 from orca_guard.gates import gate_json, gates_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
+from orca_guard.items import OUTSIDE, TRAINING, Item, Kind, Metric, gathered, item_digest, metric_json
 from orca_guard.judging import hygiene
 from orca_guard.judging.asking import Judge
 from orca_guard.judging.placing import judge_json, judge_of, judged_metrics, rubrics_of, table_for
@@ -88,6 +89,7 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     found, absent = _present(table, host, subjects)
     work = Work()
     benchmarks = [_planned(one, table, subjects, work=work, step=step) for one in found]
+    benchmarks, training = _held_against_training(benchmarks, table, step)
     plan: dict[str, Any] = {
         "format": FORMAT,
         "name": table.name,
@@ -101,6 +103,7 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "absent": absent,
         "items": {"count": sum(len(b.items) for b in benchmarks), "digest": digest_bytes(item_lines(benchmarks))},
         "requires": required,
+        **({"training": training} if training else {}),
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
     policies = [policy_of(name) for name in table.policies]
@@ -114,6 +117,27 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         more = "ask more items, or loosen the gate"
         raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
     return frozen
+
+
+def _held_against_training(
+    benchmarks: list[Planned], table: AuditTable, step: Step
+) -> tuple[list[Planned], dict[str, Any]]:
+    """Benchmarks with every item tagged and every metric by the tag, where there is training data; and what that is."""
+    if not table.training_data:
+        return benchmarks, {}
+    items = {planned.entry["name"]: planned.items for planned in benchmarks}
+    found = overlap(items, Path(table.training_data).expanduser(), step=step)
+    return [_tagged(planned, found) for planned in benchmarks], found.plan()
+
+
+def _tagged(planned: Planned, found: Overlap) -> Planned:
+    items = found.tagged(planned.entry["name"], planned.items)
+    metrics = tuple(
+        replace(metric, by=(*metric.by, TRAINING)) if metric.about == "answers" else metric
+        for metric in planned.metrics
+    )
+    told = {"metrics": [metric_json(metric) for metric in metrics], "overlap": counts(items)}
+    return Planned(entry={**planned.entry, **told}, metrics=metrics, items=items)
 
 
 def item_lines(benchmarks: Iterable[Planned]) -> bytes:
