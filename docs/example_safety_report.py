@@ -27,8 +27,8 @@ HEAD = """\
 <!-- Written by docs/example_safety_report.py. -->
 
 This page shows what an audit reports. **It shows the form, and nobody's ability**: `nano`, the embedded model, is tiny
-and was made to try the tool on; it answers most of these questions by chance. Of several data sets only a part was at hand,
-so no figure here can be compared with a published one.
+and was made to try the tool on; it answers most of these questions by chance. Of several data sets only a part was at
+hand, so no figure here can be compared with a published one.
 
 """
 
