@@ -83,13 +83,15 @@ def _cores() -> int:
 def _benchmarks(plan: Mapping[str, Any]) -> Iterator[str]:
     yield "## What was asked"
     yield ""
-    yield "| benchmark | items | left out, too long | rows rejected | judged by | not judged |"
-    yield "|---|---|---|---|---|---|"
+    yield "| benchmark | items | sentinels | left out, too long | rows rejected | judged by | not judged |"
+    yield "|---|---|---|---|---|---|---|"
     for row in plan["benchmarks"]:
         by = ", ".join(f"{judge['name']}: {judge['who']}" for judge in row.get("judges", ())) or "-"
         lacking = ", ".join(row.get("unjudged", ())) or "-"
         rejected = sum(row["rejected"].values())
-        yield f"| {row['name']} | {row['items']:,} | {len(row['not_covered']):,} | {rejected:,} | {by} | {lacking} |"
+        sentinels = row.get("sentinels", 0)
+        counts = (row["items"] - sentinels, sentinels, len(row["not_covered"]), rejected)
+        yield f"| {row['name']} | {' | '.join(f'{count:,}' for count in counts)} | {by} | {lacking} |"
     yield ""
 
 

@@ -272,6 +272,11 @@ class _Found:
         """Those that can be had."""
         return judged_metrics(self.benchmark.metrics, self.judges)
 
+    @property
+    def sentinels(self) -> list[Item]:
+        """Of all its judges."""
+        return [item for judge in self.judges for item in hygiene.sentinels(judge.rubric)]
+
 
 def _present(table: AuditTable, host: Host, subjects: _Subjects) -> tuple[list[_Found], list[dict[str, str]]]:
     """The benchmarks whose data is here, and the others with what they lack."""
@@ -337,8 +342,7 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     _check_possible(benchmark, [*subjects.models.values()])
     sound, rejected = _sound(benchmark, found.files)
     asked = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
-    sentinels = [item for judge in found.judges for item in hygiene.sentinels(judge.rubric)]
-    items = chosen([*asked, *sentinels], nonce=table.nonce, seed=table.seed, limit=None)
+    items = chosen([*asked, *found.sentinels], nonce=table.nonce, seed=table.seed, limit=None)
     step(benchmark.name, 0, len(items))
     reasons = {item.id: "" for item in items if item.given}
     open_ones = [item for item in items if not item.given]
@@ -347,7 +351,7 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
         step(benchmark.name, len(reasons), len(items))
     kept = tuple(item for item in items if not reasons[item.id])
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
-    if not {item.id for item in kept} - {item.id for item in sentinels}:
+    if len(kept) == len(found.sentinels):
         raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
     return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=found.metrics, items=kept)
 
@@ -371,6 +375,7 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejecte
         "not_covered": not_covered,
         **_declared(benchmark),
         **({"judges": [judge_json(judge) for judge in found.judges]} if found.judges else {}),
+        **({"sentinels": len(found.sentinels)} if found.judges else {}),
         **({"unjudged": list(found.unjudged)} if found.unjudged else {}),
         "rejected": dict(rejected),
     }
