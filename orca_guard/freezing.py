@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from orca_guard.baselines import with_baselines
 from orca_guard.contracts import Benchmark, Described, Model
 from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
 from orca_guard.figures import best_case
-from orca_guard.gates import gate_json, gates_of, unreachable
+from orca_guard.gates import gate_json, gates_of, sequential_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
 from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
+from orca_guard.journal.units import place_in_order
 from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
 from orca_guard.policies import policy_of
 from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.sequential import LEAST_PLANNED
 from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
 
@@ -84,7 +87,9 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     subjects = _Subjects(pipelines, models_of(pipelines))
     found, absent = _present(table, host)
     work = Work()
-    benchmarks = [_planned(one, table, subjects, work=work, step=step) for one in found]
+    policies = [policy_of(name) for name in table.policies]
+    stopping = sequential_of({"gates": [*table.gates, *(gate for policy in policies for gate in policy.gates)]})
+    benchmarks = [_planned(one, table, subjects, stopping, work=work, step=step) for one in found]
     plan: dict[str, Any] = {
         "format": FORMAT,
         "name": table.name,
@@ -100,17 +105,29 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "requires": required,
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
-    policies = [policy_of(name) for name in table.policies]
     plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
     asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
     own, plan["baselines"] = with_baselines(table.gates, asked)
     gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], plan)
     plan["gates"] = [gate_json(gate) for gate in gates]
     frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+    _check_enough(benchmarks, sequential_of(plan))
     if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
         more = "ask more items, or loosen the gate"
         raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
     return frozen
+
+
+def _check_enough(benchmarks: Iterable[Planned], stopping: Collection[str]) -> None:
+    """That a benchmark which may stop early has clusters enough for that to be worth it."""
+    for planned in benchmarks:
+        names = [item.cluster for item in planned.items]
+        clusters = len(set(names) - {""}) + names.count("")
+        if planned.entry["name"] in stopping and clusters < LEAST_PLANNED:
+            raise BadInput(
+                f"{planned.entry['name']} has {clusters} clusters here, and a sequential gate takes {LEAST_PLANNED}; "
+                "ask more items, or take `sequential` from the gate"
+            )
 
 
 def item_lines(benchmarks: Iterable[Planned]) -> bytes:
@@ -277,11 +294,14 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
             yield table, registry.find(name)
 
 
-def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
+def _planned(
+    found: _Found, table: AuditTable, subjects: _Subjects, stopping: Collection[str], *, work: Work, step: Step
+) -> Planned:
     benchmark = found.benchmark
     _check_possible(benchmark, [*subjects.models.values()])
     sound, rejected = _sound(benchmark, found.files)
-    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
+    by_cluster = benchmark.name in stopping
+    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit, by_cluster=by_cluster)
     step(benchmark.name, 0, len(items))
     reasons: dict[str, str] = {}
     for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
@@ -294,9 +314,13 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=tuple(benchmark.metrics), items=kept)
 
 
-def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
-    """The first `limit` items in an order that depends on nonce or seed and on every item's id, and nothing else."""
-    return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
+def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None, by_cluster: bool = False) -> list[Item]:
+    """The first `limit` items in an order that depends on nonce or seed and on every item's id, and nothing else.
+
+    Where clusters are asked one after the other, it depends on their names, too.
+    """
+    key = partial(place_in_order, nonce or seed, by_cluster=by_cluster)
+    return sorted(items, key=lambda item: key(item.id, item.cluster))[:limit]
 
 
 def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]) -> dict[str, Any]:

@@ -210,6 +210,7 @@ def test_a_result_says_what_it_rests_on() -> None:
         "because": "as before",
         "kind": "",
         "policy": "",
+        "sequential": False,
         "ruling": "inconclusive",
         "value": 0.6,
         "low": 0.4,
