@@ -429,7 +429,7 @@ def other_table(trials: int) -> tuple[str, list[str]]:
     """Markdown of the second grid, a row a kind of sizes, and what is wrong."""
     rows = [row_of(cell, trials, OTHER_SEED) for cell in other_grid()]
     lines = [
-        "| items a cluster | false pass, most | clusters, correlation, rate | sequential gate | covered, least | width, most |",
+        "| items a cluster, second grid | false pass | clusters, correlation, rate | sequential | covered | width |",
         "|---|---:|---|---:|---:|---:|",
     ]
     late = {
