@@ -108,10 +108,15 @@ class Measured:
         if cell is None or (gate.baseline and baseline is None):
             return None
         found = cell.found(gate.confidence) if baseline is None else cell.compared(baseline, gate.confidence)
+        later = f"it takes {gate.labels} labels, which people give to the sealed run: see review" if gate.labels else ""
+        return replace(found, void=self.circular(gate, subject) or later)
+
+    def circular(self, gate: Gate, subject: str) -> str:
+        """Why no gate may rest on this figure; empty where one may."""
+        where = {"benchmark": gate.benchmark, "metric": gate.metric}
         subjects = (subject, "" if gate.baseline_run else gate.baseline)
         shared = sorted({name for one in subjects for name in self._circular({**where, "subject": one})})
-        why = f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
-        return replace(found, void=why)
+        return f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
 
     def _baseline(self, gate: Gate, where: Mapping[str, str]) -> Cell | None:
         """Of this run, or as the plan has it of another one."""

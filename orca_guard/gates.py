@@ -43,6 +43,7 @@ class Gate:
         because: why the threshold is what it is.
         kind: of a policy's gate, `safety`, `over-refusal` or `capability`.
         policy: that it is from. What a policy judges and an audit does not measure is inconclusive, and no mistake.
+        labels: people's labels, at least, that it takes; 0 takes none. Until they are there it is inconclusive.
         sequential: whether asking may stop as soon as all gates of the benchmark have ruled.
     """
 
@@ -60,6 +61,7 @@ class Gate:
     kind: str = ""
     policy: str = ""
     sequential: bool = False
+    labels: int = 0
 
     def __post_init__(self) -> None:
         given = [name for name in _BOUNDS if getattr(self, name) is not None]
@@ -73,6 +75,10 @@ class Gate:
             raise BadInput(f"{self.baseline!r} is its own baseline")
         if self.sequential and (self.baseline or self.group):
             raise BadInput("a sequential gate is at_least or at_most over all items; leave out margin and group")
+        if self.labels and (self.baseline or self.group or self.sequential):
+            raise BadInput(
+                "a gate on labels is at_least or at_most over all items; leave out margin, group and sequential"
+            )
 
     @property
     def threshold(self) -> float:
@@ -197,8 +203,13 @@ def _gate(table: Mapping[str, Any]) -> Gate:
     for key in table:
         if key not in _KEYS:
             raise BadInput(f"unknown key {key!r}{suggest(str(key), _KEYS)}")
-    values: dict[str, Any] = {key: _READ.get(key, _text)(table, key) for key in _KEYS}
+    values: dict[str, Any] = {key: _reader(key)(table, key) for key in _KEYS}
     return Gate(**{key: value for key, value in values.items() if value is not None})
+
+
+def _reader(key: str) -> Callable[[Mapping[str, Any], str], Any]:
+    special = {**dict.fromkeys(_NUMBERS, _number), "sequential": _flag, "labels": _count}
+    return special.get(key, _text)
 
 
 def _text(table: Mapping[str, Any], key: str) -> str:
@@ -229,7 +240,11 @@ def _flag(table: Mapping[str, Any], key: str) -> bool:
     return value
 
 
-_READ: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {**dict.fromkeys(_NUMBERS, _number), "sequential": _flag}
+def _count(table: Mapping[str, Any], key: str) -> int:
+    value = table.get(key, 0)
+    if type(value) is not int or (value and value < LEAST_CLUSTERS):
+        raise BadInput(f"{key} is a whole number from {LEAST_CLUSTERS}, not {value!r}")
+    return value
 
 
 def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
@@ -250,6 +265,13 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
         )
     if gate.sequential and (metrics[gate.metric]["aggregate"] != "mean" or metrics[gate.metric]["quality"]):
         raise BadInput(f"{gate.metric} is no plain mean, and no bound of it holds whenever one stops; not sequential")
+    first = benchmark["metrics"][0]
+    if gate.labels and (gate.metric != first["name"] or first["aggregate"] != "mean" or first["scale"] == "signed"):
+        raise BadInput(
+            f"labels say whether an answer passes: of {gate.benchmark} that is {first['name']}, if it is a mean"
+        )
+    if gate.labels and benchmark["kind"] != "question":
+        raise BadInput(f"{gate.benchmark} has no answers that people could label")
     for name in filter(None, (gate.subject, "" if gate.baseline_run else gate.baseline)):
         what = "arm" if benchmark["kind"] == "question" else "model"
         _look_up(what, name, subjects_of(plan, benchmark))

@@ -16,6 +16,7 @@ from typing import Any
 
 Json = dict[str, Any]
 Rows = list[tuple[Any, str]]
+Records = dict[Any, Json]
 
 
 def means(rows: Rows, missing: float | None) -> list[float]:
@@ -57,7 +58,7 @@ def ruling(gate: Json, low: float, high: float, value: float | None, n: int) -> 
 class Flow:
     """A benchmark that may stop, up to a number of items."""
 
-    def __init__(self, run: tuple[Json, Json, list[Json], Json], name: str) -> None:
+    def __init__(self, run: tuple[Json, Json, list[Json], Records], name: str) -> None:
         self.plan, self.seal, items, self.records = run
         self.entry = next(entry for entry in self.plan["benchmarks"] if entry["name"] == name)
         self.items = [item for item in items if item["benchmark"] == name]
@@ -104,8 +105,8 @@ class Flow:
         assert self.seal.get("stopped", {}).get(name, len(self.items)) == stop, f"{name} had to stop after {stop} items"
         sealed = [row for row in self.seal["gates"] if row["benchmark"] == name]
         for row, (gate, subject, ruled, found) in zip(sealed, self.ruled(stop), strict=True):
-            told = (row["subject"], row["ruling"], row["at_least"], row["at_most"])
-            assert told == (subject, ruled, gate["at_least"], gate["at_most"]), f"{name} is {ruled} for {subject}"
+            said = (row["subject"], row["ruling"], row["at_least"], row["at_most"])
+            assert said == (subject, ruled, gate["at_least"], gate["at_most"]), f"{name} is {ruled} for {subject}"
             assert near((row["value"], row["low"], row["high"]), found[:3]), f"the bounds of {name} are {found}"
         for figure in (figure for figure in self.seal["figures"] if figure["benchmark"] == name):
             metric = next(m for m in self.entry["metrics"] if m["name"] == figure["metric"])
@@ -114,7 +115,7 @@ class Flow:
             apart = [sum(y == kind for y, _ in rows) for kind in (None, "outside")]
             assert [figure["unscored"], figure["outside"]] == apart or metric["aggregate"] == "agreement", "miscounted"
             told = (figure["value"], figure["low"], figure["high"])
-            wide = (-1, 1) if metric["scale"] == "signed" else (0, 1)
+            wide: tuple[float, float] = (-1, 1) if metric["scale"] == "signed" else (0, 1)
             good = near(told, wanted[:3]) if metric["aggregate"] == "mean" else told[1:] == wide
             assert good, f"a figure of {name} is {told} and should be {wanted}"
 

@@ -82,6 +82,7 @@ KNOW = {
     "tables": {"correction", "errors", "gates", "items", "paired", "sequential", "stats"},
     "stopping": {"gates", "sequential", "tables"},
     "figures": {"errors", "gates", "identity", "paired", "stats", "stopping", "tables"},
+    "reviewed": {"errors", "figures", "gates", "identity", "journal", "reports"},
     "roster": set[str](),
     "journal": {"errors", "identity", "roster"},
     "reports": {"errors", "identity", "items", "journal", "paired", "stats", "types"},

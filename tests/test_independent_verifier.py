@@ -32,7 +32,7 @@ OURS = {
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 
-SCRIPTS = tuple(Path(script.__file__) for script in (independent_verifier, independent_stops, independent_figures))
+SCRIPTS = tuple(Path(str(script.__file__)) for script in (independent_verifier, independent_stops, independent_figures))
 
 
 def accepts(run: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from orca_guard.stats import Sample
 MEANS = st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=10, max_size=60)
 
 
-def sample(means: list[float | None], clusters: list[str] | None = None) -> Sample:
+def sample(means: Sequence[float | None], clusters: list[str] | None = None) -> Sample:
     return Sample(scores=means, clusters=clusters or [""] * len(means))
 
 

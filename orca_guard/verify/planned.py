@@ -103,7 +103,8 @@ def _marking(items: Iterable[ItemLine], marks: Mapping[str, array[int]]) -> Iter
 
 def _ordered(items: Iterable[ItemLine], plan: Mapping[str, Any], shape: PlanShape) -> Iterator[ItemLine]:
     """Raises `BadInput` where an item that may not be asked does not stand where nonce or seed put it."""
-    stopping, last = sequential_of(plan), {entry.name: ("",) for entry in shape.benchmarks}
+    stopping = sequential_of(plan)
+    last: dict[str, tuple[str, ...]] = {entry.name: ("",) for entry in shape.benchmarks}
     for item in items:
         by_cluster = item.benchmark in stopping
         place = place_in_order(shape.nonce or shape.seed, item.id, item.cluster, by_cluster=by_cluster)
