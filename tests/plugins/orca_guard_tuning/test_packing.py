@@ -30,7 +30,7 @@ def llama() -> Any:
         num_key_value_heads=2,
         max_position_embeddings=64,
     )
-    return LlamaForCausalLM(config).eval()
+    return LlamaForCausalLM(config).train(mode=False)
 
 
 @st.composite
