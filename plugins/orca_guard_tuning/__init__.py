@@ -16,6 +16,6 @@ ORCA_GUARD_API = 1
 @hookimpl
 def commands() -> Iterable[click.Command]:
     """The group of commands."""
-    from orca_guard_tuning.commands import tune  # noqa: PLC0415  # registration stays quick
+    from orca_guard_tuning.cli import tune  # noqa: PLC0415  # registration stays quick
 
     return [tune]

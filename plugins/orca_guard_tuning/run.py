@@ -176,8 +176,9 @@ def _write(prepared: Prepared, trainer: Trainer, out: Path, *, accelerator: Acce
         processes, precision = accelerator.num_processes, _precision(accelerator)
         text = card(prepared, log, weights=weights, processes=processes, precision=precision)
         (new / "README.md").write_text(text, "utf-8")
+        mode = (new / "README.md").stat().st_mode
         for path in sorted(new.iterdir()):
-            path.chmod((new / "README.md").stat().st_mode)  # weights are written for their owner alone
+            path.chmod(mode)  # weights are written for their owner alone
             path.replace(out / path.name)
         new.rmdir()
         identity = {**prepared.identity, "processes": processes}

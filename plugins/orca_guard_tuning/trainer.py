@@ -250,12 +250,14 @@ class Trainer:
     @torch.no_grad()
     def _measured(self) -> Told:
         """Mean loss on the held-out examples, one a row."""
-        self._network.eval()
+        # Without the wrapper, which would wait for processes that have fewer examples.
+        network: Any = self._accelerator.unwrap_model(self._network)
+        network.eval()
         total = torch.zeros((), device=self._accelerator.device)
         for example in self._held_out[self._accelerator.process_index :: self._accelerator.num_processes]:
             rows = batch([[example]], pad=self._pad).to(self._accelerator.device)
             with self._accelerator.autocast():
-                total += loss_sum(self._network, rows, narrow=self._narrow)
+                total += loss_sum(network, rows, narrow=self._narrow)
         tokens = sum(example.answer_tokens for example in self._held_out)
         summed: Any = self._accelerator.reduce(total, reduction="sum")
         return Told(place=self._place, loss=float(summed) / tokens, tokens=tokens, held_out=True)

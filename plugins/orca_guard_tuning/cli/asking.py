@@ -278,7 +278,7 @@ def _modelled(ctx: click.Context, ways: Sequence[Way], options: dict[str, Any]) 
 
 def _show_plan(asked: Sequence[Task], *, as_json: bool) -> None:
     from orca_guard_tuning.collect import category_of  # noqa: PLC0415  # as above
-    from orca_guard_tuning.commands.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
 
     counts = Counter((category_of(task.item), task.way.name) for task in asked)
     rows = [{"category": c, "strategy": s, "prompts": n} for (c, s), n in sorted(counts.items())]
@@ -289,7 +289,7 @@ def _show_counts(asked: Sequence[Task], found: Mapping[str, Triple], errors: Cou
     """What became of every category and strategy: answers, how many of them right, and what stands in the way."""
     from orca_guard.cli.show import note  # noqa: PLC0415  # as above
     from orca_guard_tuning.collect import category_of  # noqa: PLC0415
-    from orca_guard_tuning.commands.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
 
     cells: dict[tuple[str, str], Counter[str]] = {}
     for task in asked:
@@ -314,7 +314,7 @@ def _counts(cell: Counter[str]) -> dict[str, Any]:
 
 def _show_sweep(cells: Sequence[dict[str, Any]], choices: Sequence[Choice]) -> None:
     from orca_guard.cli.show import note  # noqa: PLC0415  # as above
-    from orca_guard_tuning.commands.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
 
     taken = {(choice.category, choice.strategy) for choice in choices}
     rows = [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from orca_guard_tuning.commands.asking import data, sweep
-from orca_guard_tuning.commands.running import run
-from orca_guard_tuning.commands.shaping import erase, filter_
+from orca_guard_tuning.cli.asking import data, sweep
+from orca_guard_tuning.cli.running import run
+from orca_guard_tuning.cli.shaping import erase, filter_
 
 
 @click.group(

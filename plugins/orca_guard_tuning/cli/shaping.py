@@ -68,7 +68,7 @@ def filter_(ctx: click.Context, /, triples: Path, out: Path, **options: Any) -> 
 def _report(found: Filtered, out: Path, source: Path, *, ngram: int, as_json: bool) -> None:
     from orca_guard.cli.show import note  # noqa: PLC0415  # as above
     from orca_guard.identity import digest_file  # noqa: PLC0415
-    from orca_guard_tuning.commands.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
     from orca_guard_tuning.triples import write_whole  # noqa: PLC0415
 
     report = found.report() | {"ngram": ngram, "from": digest_file(source, fresh=True)}

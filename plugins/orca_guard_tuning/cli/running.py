@@ -97,7 +97,7 @@ def _reference(ctx: click.Context, table: StagesTable) -> str:
 def _show_plan(prepared: Prepared, *, as_json: bool) -> None:
     from orca_guard.cli.show import note  # noqa: PLC0415  # as above
     from orca_guard_tuning.card import counted_row  # noqa: PLC0415
-    from orca_guard_tuning.commands.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
 
     rows = [counted_row(count) for count in prepared.counted]
     shown = [
