@@ -277,8 +277,8 @@ def _modelled(ctx: click.Context, ways: Sequence[Way], options: dict[str, Any]) 
 
 
 def _show_plan(asked: Sequence[Task], *, as_json: bool) -> None:
-    from orca_guard_tuning.collect import category_of  # noqa: PLC0415  # as above
     from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.collect import category_of  # noqa: PLC0415  # as above
 
     counts = Counter((category_of(task.item), task.way.name) for task in asked)
     rows = [{"category": c, "strategy": s, "prompts": n} for (c, s), n in sorted(counts.items())]
@@ -288,8 +288,8 @@ def _show_plan(asked: Sequence[Task], *, as_json: bool) -> None:
 def _show_counts(asked: Sequence[Task], found: Mapping[str, Triple], errors: Counter[str], *, as_json: bool) -> None:
     """What became of every category and strategy: answers, how many of them right, and what stands in the way."""
     from orca_guard.cli.show import note  # noqa: PLC0415  # as above
-    from orca_guard_tuning.collect import category_of  # noqa: PLC0415
     from orca_guard_tuning.cli.tables import show_table  # noqa: PLC0415
+    from orca_guard_tuning.collect import category_of  # noqa: PLC0415
 
     cells: dict[tuple[str, str], Counter[str]] = {}
     for task in asked:
