@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano toxicity bench clean
+.PHONY: help run test test-fast types lint check format nano toxicity example bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -72,6 +72,10 @@ toxicity: $(VENV)/.testing  ## train the embedded toxicity scorers again, measur
 	cd $(TOXICITY) && install -m 644 *.safetensors config.json tokenizer.json tokenizer_config.json figures.json \
 		operating_points.json README.md $(CURDIR)/plugins/orca_guard_toxicity/weights
 	$(BIN)/python docs/build.py
+
+example: $(VENV)/.installed  ## audit the embedded model by the safety suite and write docs/example-safety-report.md (minutes)
+	$(call say,Auditing: what is shown is the form of a report)
+	$(BIN)/python docs/example_safety_report.py $(DATA) $(ARGS)
 
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=

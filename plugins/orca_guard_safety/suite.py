@@ -10,8 +10,10 @@ SAFETY = Suite(
     benchmarks={
         "truthfulqa-mc": None,
         "truthfulqa-letters": 400,
+        "truthfulqa-answers": 200,
         "toxigen-likelihood": 1000,
         "toxigen-answers": 400,
+        "toxigen-completions": 390,
         "hhh-letters": None,
         "hhh-answers": None,
         "hhh-replies": None,
@@ -25,5 +27,6 @@ SAFETY = Suite(
     arms=(SuiteArm(name="empty", strategy="direct", system=""), SuiteArm(name="cautious", strategy="cautious")),
 )
 """All of what is small. Of what is large as many items as tell a share to about five points under each arm; likelihoods
-cost less, and get more. Both system messages of Orca 2 are asked: its cautious one raises reasoning, and hallucination
-threefold (section 6.5)."""
+cost less, and get more. Without a judge, answers to TruthfulQA are compared with references alone. ToxiGen's prompts
+are put as a turn of a conversation here; raw text is another task, and has a suite of its own. Both system messages of
+Orca 2 are asked: its cautious one raises reasoning, and hallucination threefold (section 6.5)."""

@@ -8,32 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orca_guard.contamination import WORDS
 from orca_guard.identity import digest_text
-from orca_guard.items import Item
-from orca_guard.prompts import turns
 from orca_guard_tuning.triples import Triple
-
-NGRAM = 13
-"""Words in a row that make an overlap, as in the clean sets of GPT-3 (Brown et al. 2020, appendix C)."""
 
 _SHOWN = 5
 """Overlaps that a report quotes for each source."""
 
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> list[str]:
     """The words of a text as overlaps see it: case, blanks and punctuation do not count."""
     return _WORD.findall(text.casefold())
-
-
-def item_text(item: Item) -> str:
-    """What an evaluation shows of an item: its question with documents and choices, or its context and endings."""
-    if item.question is not None:
-        return "\n".join(message.content for message in turns(item.question))
-    assert item.request is not None, "an item is a question or a request"
-    told = [message.content for message in item.request.messages]
-    return "\n".join((*told, item.request.context, *item.request.continuations))
 
 
 @dataclass
@@ -50,7 +37,7 @@ class Overlaps:
     """
 
     sources: Mapping[str, Sequence[str]]
-    size: int = NGRAM
+    size: int = WORDS
     least: int = 4
     too_short: Counter[str] = field(default_factory=Counter)
 

@@ -39,7 +39,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 )
 @click.option("--data", type=PATH, metavar="DIR", help="The folder of data that benchmarks read.")
 @click.option(
-    "--ngram", type=click.IntRange(2), metavar="N", help="Words in a row that make an overlap; 13 if not said."
+    "--ngram", type=click.IntRange(2), metavar="N", help="Words in a row that make an overlap; else 13."
 )
 @click.option("--known", is_flag=True, help="Keep only what is known to be right.")
 @click.option("--min-words", type=click.IntRange(0), default=0, show_default=True, help="Fewest words of an answer.")
@@ -52,11 +52,12 @@ def filter_(ctx: click.Context, /, triples: Path, out: Path, **options: Any) -> 
     Dropped are: rows with a fault, wrong answers, empty ones, those too short or too long, duplicates, and overlaps
     with evaluation data. The report is printed, and lies beside --out for the model's card.
     """
-    from orca_guard_tuning.filters import NGRAM, Limits, Overlaps, filtered  # noqa: PLC0415  # not needed for help
+    from orca_guard.contamination import WORDS  # noqa: PLC0415  # not needed for help
+    from orca_guard_tuning.filters import Limits, Overlaps, filtered  # noqa: PLC0415
     from orca_guard_tuning.triples import read_triples, write_triples  # noqa: PLC0415
 
     _check_other(triples, out)
-    ngram = options["ngram"] or NGRAM
+    ngram = options["ngram"] or WORDS
     sources = {source: _texts(ctx, source, options["data"]) for source in options["against"]}
     limits = Limits(known=options["known"], min_words=options["min_words"], max_words=options["max_words"])
     found = filtered(read_triples(triples), limits=limits, overlaps=Overlaps(sources, size=ngram))
@@ -87,10 +88,10 @@ def _report(found: Filtered, out: Path, source: Path, *, ngram: int, as_json: bo
 
 def _texts(ctx: click.Context, source: str, data: Path | None) -> list[str]:
     """What an evaluation shows: the prompts of a file, or the items of a benchmark."""
-    from orca_guard.errors import UnknownName  # noqa: PLC0415  # as above
+    from orca_guard.contamination import texts_of  # noqa: PLC0415  # as above
+    from orca_guard.errors import UnknownName  # noqa: PLC0415
     from orca_guard.items import gathered  # noqa: PLC0415
     from orca_guard.packs import read_pack  # noqa: PLC0415
-    from orca_guard_tuning.filters import item_text  # noqa: PLC0415
 
     if Path(source).is_file():
         items = read_pack(Path(source))
@@ -102,7 +103,7 @@ def _texts(ctx: click.Context, source: str, data: Path | None) -> list[str]:
         items, _ = gathered(benchmark.items(benchmark.files(data)))
     if not items:
         raise BadInput(f"{source} holds nothing to compare with")
-    return [item_text(item) for item in items]
+    return [text for item in items for text in texts_of(item)]
 
 
 @click.command(

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orca_guard.items import Item
-from orca_guard.types import Question, Score
-from orca_guard_tuning.filters import Limits, Overlaps, filtered, item_text, words
+from orca_guard_tuning.filters import Limits, Overlaps, filtered, words
 from orca_guard_tuning.triples import Triple, Turn
 
 NONE = Overlaps({})
@@ -83,10 +81,3 @@ def test_a_short_question_is_found_whole_and_one_that_is_too_short_is_told() -> 
     overlaps = Overlaps({"held": ["What is it really?", "Why?"]})
     assert kept(row(user="Tell me: what is it, really?"), row(), overlaps=overlaps) == (1, {"overlap with held": 1})
     assert overlaps.too_short == {"held": 1}
-
-
-def test_an_item_is_what_an_evaluation_shows_of_it() -> None:
-    question = Question.of("Who?", "A text.")
-    assert item_text(Item(id="a", question=question)) == "Text:\nA text.\n\nWho?"
-    request = Score(context="The end is", continuations=(" near", " far"))
-    assert item_text(Item(id="b", request=request)) == "The end is\n near\n far"
