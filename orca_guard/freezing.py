@@ -209,8 +209,8 @@ def _check_sound(names: Iterable[str], pipelines: Mapping[str, Pipeline]) -> Non
                 )
             if not point.sound:
                 raise NotReady(
-                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is no better than an AUROC "
-                    f"of {point.auroc.low:.2f} on {point.data}; {LEAST_AUROC} is asked of it"
+                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is {point.weak}; "
+                    f"{LEAST_AUROC} is asked of it"
                 )
 
 

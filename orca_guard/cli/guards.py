@@ -60,8 +60,12 @@ def _listing(host: Any) -> Iterator[dict[str, Any]]:
         row |= {"stages": sorted(place.guard.stages), "scope": place.scope, "note": placed.warning}
         if place.point:
             known = f"{place.point.told}; {place.point.ms:.3g} ms for 1,000 tokens"
-            row |= {"known": known, "operating_point": _built(place.point)}
+            row |= {"known": known, "note": placed.warning or _weakness(name, place.point), "operating_point": _built(place.point)}
         yield row
+
+
+def _weakness(name: str, point: OperatingPoint) -> str:
+    return f"guard {name!r} is {point.weak}; {point.decisive.name} decides that it stops texts" if point.weak else ""
 
 
 def _built(point: OperatingPoint) -> Mapping[str, Any]:
@@ -97,7 +101,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
 def _guard_options(command: Any) -> Any:
     for option in reversed((
         click.option("--rows", "rows", type=PATH, multiple=True, required=True, metavar="FILE",
-                     help="Labelled rows as JSONL: text, label, and perhaps prompt, context, group."),
+                     help="Labelled rows as JSONL: text, label, and perhaps prompt, context, group, set."),
         click.option("--option", "options", multiple=True, metavar="KEY=VALUE",
                      help="An option of the guard, as in model=./my-classifier; the value is JSON or a text."),
         click.option("--model", metavar="MODEL", help="For guards that ask the pipeline's own model."),
@@ -195,6 +199,9 @@ def _told(rate: Mapping[str, Any]) -> str:
 @click.option("--max-fpr", type=click.FloatRange(0, 1), required=True, metavar="R",
               help="Most of the rows without the label that may be stopped.")  # fmt: skip
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="Where the operating point goes.")
+@click.option("--relevant", default="", metavar="SET",
+              help="The set that texts in use are like: it decides whether the guard stops texts by default. Else the "
+              "one on which it is worst does.")
 @click.option("--untrained", is_flag=True, help="No scorer was ever trained on these rows: use the train part too.")
 @click.option("--data-name", metavar="TEXT", help="What the rows are, for people; their files' names if not said.")
 @_guard_options
@@ -212,6 +219,7 @@ def calibrate(ctx: click.Context, /, name: str, max_fpr: float, out: Path, **opt
             host_of(ctx),
             data,
             bound=max_fpr,
+            relevant=options["relevant"],
             untrained=options["untrained"],
             model=_model_table(options),
             offline=options["offline"],
@@ -226,7 +234,7 @@ def calibrate(ctx: click.Context, /, name: str, max_fpr: float, out: Path, **opt
     click.echo(plain(f"{name}: {point.told}"))
     if not point.sound:
         least = f"{operating.LEAST_AUROC} asked of a guard that stops texts by default"
-        note(f"no better than {point.auroc.low:.2f}, below the {least}: it will warn", style="yellow")
+        note(f"{point.weak}, below the {least}: it will warn", style="yellow")
     note(f"{out} written", style="dim")
 
 
