@@ -53,7 +53,6 @@ def classifiers_within(seconds: float) -> str:
     return f"{CLASSIFIERS} within {seconds:g} s"
 
 
-
 class Case:
     """One question under way: its budget, its trace, its verdicts.
 
@@ -215,9 +214,7 @@ class Case:
 
     # --- requests ------------------------------------------------------------------------------
 
-    def _bound(
-        self, request: Request, *, strategy: Strategy | None = None, classifiers: str = CLASSIFIERS
-    ) -> Request:
+    def _bound(self, request: Request, *, strategy: Strategy | None = None, classifiers: str = CLASSIFIERS) -> Request:
         """The request with everything that only the pipeline knows."""
         if isinstance(request, Classify) and self._pipeline.classifiers is not None:
             return replace(request, target=request.target or classifiers)

@@ -192,8 +192,8 @@ class ClassifierTarget:
     """Asks a classifier for guards, and gives it for each request the time that a guard has; many share theirs.
 
     Loading is not counted, where the server can do it beforehand. What has no reply in time has failed, and a guard
-    that it was thrown into has not judged. Requests are taken up some at a time: a thread that nobody waits for any more
-    must not take others, and while there is one nothing more is asked.
+    that it was thrown into has not judged. Requests are taken up some at a time: a thread that nobody waits for any
+    more must not take others, and while there is one nothing more is asked.
     """
 
     def __init__(self, server: ClassifierServer, timeout_s: float) -> None:

@@ -17,13 +17,13 @@ from orca_guard.paired import Difference, difference
 from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
-"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`; `attempts=2`: if every item may be tried twice), `value` (None where nothing is
+"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`; see `ATTEMPTS`), `value` (None where nothing is
 scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that occur, `corrected` for
 what a scorer misses (None where none takes part), and `circular`, the guards that share something with that scorer."""
 
 ATTEMPTS = "attempts"
-"""The group of figures that tell what a subject comes to when it may try so often and no more: `attempts=1`. Every attempt
-is another chance for what guards miss, so a rate of harm is told against their number."""
+"""The group of figures that tell what a subject comes to when it may try so often and no more: `attempts=1`. Every
+attempt is another chance for what guards miss, so a rate of harm is told against their number."""
 
 _DISPOSITIONS = tuple(Disposition)
 _NOT_SEEN = -1
@@ -88,8 +88,8 @@ class Table:
         column, metrics = self.columns[subject], self.benchmark["metrics"]
         if not column.attempts:
             return
-        credits = {metric["name"]: metric["credit"] for metric in metrics}
-        columns = [column.within(most, credits) for most in range(1, column.most + 1)]
+        credit = {metric["name"]: metric["credit"] for metric in metrics}
+        columns = [column.within(most, credit) for most in range(1, column.most + 1)]
         for metric in metrics:
             for most, within in enumerate(columns, 1):
                 which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}

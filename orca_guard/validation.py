@@ -93,7 +93,14 @@ def alone(table: GuardTable, host: Host, *, model: ModelTable | None = None, off
     asks = isinstance(guard, AskingGuard) and (not isinstance(guard, Classifying) or "model" in guard.scored_by)
     if asks and model is None:
         raise UsageError(f"guard {table.name!r} asks the pipeline's own model: say which with --model.")
-    return Pipeline(model=loaded, strategies={}, selector=_Never(), guards=(placed.place,), classifiers=placed.server)
+    return Pipeline(
+        model=loaded,
+        strategies={},
+        selector=_Never(),
+        guards=(placed.place,),
+        classifiers=placed.server,
+        identity={"guards": [dict(placed.identity)]},
+    )
 
 
 def stage_of(place: GuardInPlace) -> Stage:

@@ -172,9 +172,7 @@ def test_a_guard_that_asks_the_model_needs_one() -> None:
 def two_sets() -> LabelledSet:
     """An easy set that is large and a hard one that is small."""
     easy = [msgspec.structs.replace(row, set="easy") for row in rows(1800).rows]
-    hard = [
-        msgspec.structs.replace(row, set="hard", text=f"hard {row.text}") for row in rows(900, separated=0.02).rows
-    ]
+    hard = [msgspec.structs.replace(row, set="hard", text=f"hard {row.text}") for row in rows(900, separated=0.02).rows]
     return LabelledSet("made", (*easy, *hard))
 
 

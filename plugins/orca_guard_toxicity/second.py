@@ -1,4 +1,4 @@
-"""The guard `toxicity-ngrams`: the second scorer in a guard's place, so that the first can be judged by another kind."""
+"""The guard `toxicity-ngrams`: the second scorer in a guard's place, so that another kind can judge the first."""
 
 from __future__ import annotations
 

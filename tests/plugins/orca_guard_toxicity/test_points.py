@@ -93,7 +93,9 @@ def test_the_second_scorer_reads_a_long_text_to_its_end(host: Host) -> None:
     assert min(start for start, _ in spans) > 900_000
 
 
-@pytest.mark.parametrize(("settings", "match"), [({"options": {"model": "x"}}, "no option"), ({"threshold": 2}, "0, 1")])
+@pytest.mark.parametrize(
+    ("settings", "match"), [({"options": {"model": "x"}}, "no option"), ({"threshold": 2}, "0, 1")]
+)
 def test_settings_of_the_second_scorer_that_make_no_sense(settings: dict[str, object], match: str, host: Host) -> None:
     from orca_guard.errors import UsageError
 
