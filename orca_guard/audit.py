@@ -162,7 +162,8 @@ def run(
         ConfigurationChanged: what was loaded is not what was planned.
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
-    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache)
+    judges = audit.request.table.judges
+    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache, judges=judges)
     examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
     sizes = schedule.sizes(rank=place.rank, world=place.world)

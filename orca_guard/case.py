@@ -228,7 +228,7 @@ class Case:
         return replace(
             request,
             target=request.target or self._pipeline.target,
-            messages=self._with_system(request.messages, strategy),
+            messages=request.messages if request.raw else self._with_system(request.messages, strategy),
             max_new_tokens=self._reserved(request.max_new_tokens or decoding.max_new_tokens),
             stop=(*decoding.stop, *request.stop),
             decoding=decoding,

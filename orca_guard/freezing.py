@@ -17,12 +17,15 @@ from orca_guard.gates import gate_json, gates_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
 from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
+from orca_guard.judging import hygiene
+from orca_guard.judging.asking import Judge
+from orca_guard.judging.placing import judge_json, judge_of, judged_metrics, rubrics_of, table_for
 from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
 from orca_guard.policies import policy_of
-from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.scoring import LIKELIHOOD_RULES, QUESTION_RULES
 from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
 
@@ -82,7 +85,7 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     _check_different(pipelines)
     _check_sound(table.sound_guards, pipelines)
     subjects = _Subjects(pipelines, models_of(pipelines))
-    found, absent = _present(table, host)
+    found, absent = _present(table, host, subjects)
     work = Work()
     benchmarks = [_planned(one, table, subjects, work=work, step=step) for one in found]
     plan: dict[str, Any] = {
@@ -237,9 +240,16 @@ class _Found:
     plugin: Plugin
     limit: int | None
     files: Mapping[str, Path]
+    judges: tuple[Judge, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those that can be had."""
+        return judged_metrics(self.benchmark.metrics, self.judges)
 
 
-def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str, str]]]:
+def _present(table: AuditTable, host: Host, subjects: _Subjects) -> tuple[list[_Found], list[dict[str, str]]]:
     """The benchmarks whose data is here, and the others with what they lack."""
     data = Path(table.data).expanduser() if table.data else None
     found: dict[str, _Found] = {}
@@ -249,12 +259,33 @@ def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str
         if name in found:
             raise BadInput(f"benchmark {name!r} is asked for twice, once of them through its plugin")
         try:
-            found[name] = _Found(provided.item, provided.plugin, asked.limit, provided.item.files(data))
+            files = provided.item.files(data)
+            judges, unjudged = _judges(provided.item, table, host, subjects)
+            found[name] = _Found(provided.item, provided.plugin, asked.limit, files, judges, unjudged)
         except DataAbsent as error:
             absent.append({"benchmark": name, "reason": str(error)})
     if not found:
         raise DataAbsent(f"nothing to run: {_together(absent)}")
     return list(found.values()), absent
+
+
+def _judges(
+    benchmark: Benchmark, table: AuditTable, host: Host, subjects: _Subjects
+) -> tuple[tuple[Judge, ...], tuple[str, ...]]:
+    """Who judges a benchmark's answers, and the rubrics by which nobody does.
+
+    Raises:
+        DataAbsent: nothing of the benchmark can be told without a judge.
+    """
+    named = [(rubric, table_for(rubric, table.judges)) for rubric in rubrics_of(benchmark)]
+    models = {model_digest(model): name for name, model in subjects.models.items()}
+    judges = tuple(
+        judge_of(rubric, who, host, opener=described, models=models) for rubric, who in named if who is not None
+    )
+    lacking = tuple(rubric.name for rubric, who in named if who is None)
+    if lacking and not any({*metric.judges}.isdisjoint(lacking) for metric in benchmark.metrics):
+        raise DataAbsent(f"nobody is named to judge {' and '.join(lacking)}: name a model by --judge")
+    return judges, lacking
 
 
 def _together(absent: Iterable[Mapping[str, str]]) -> str:
@@ -281,17 +312,20 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     benchmark = found.benchmark
     _check_possible(benchmark, [*subjects.models.values()])
     sound, rejected = _sound(benchmark, found.files)
-    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
+    asked = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
+    sentinels = [item for judge in found.judges for item in hygiene.sentinels(judge.rubric)]
+    items = chosen([*asked, *sentinels], nonce=table.nonce, seed=table.seed, limit=None)
     step(benchmark.name, 0, len(items))
-    reasons: dict[str, str] = {}
-    for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
+    reasons = {item.id: "" for item in items if item.given}
+    open_ones = [item for item in items if not item.given]
+    for item, reason in measured(open_ones, pipelines=subjects.pipelines, models=subjects.models, work=work):
         reasons[item.id] = reason
         step(benchmark.name, len(reasons), len(items))
     kept = tuple(item for item in items if not reasons[item.id])
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
-    if not kept:
+    if not {item.id for item in kept} - {item.id for item in sentinels}:
         raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
-    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=tuple(benchmark.metrics), items=kept)
+    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=found.metrics, items=kept)
 
 
 def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
@@ -307,11 +341,13 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejecte
         "plugin": found.plugin.identity(),
         "kind": benchmark.kind,
         "scoring": benchmark.scoring,
-        "metrics": [metric_json(metric) for metric in benchmark.metrics],
+        "metrics": [metric_json(metric) for metric in found.metrics],
         "data": {name: digest_file(path, fresh=True) for name, path in sorted(found.files.items())},
         "items": items,
         "not_covered": not_covered,
         **_declared(benchmark),
+        **({"judges": [judge_json(judge) for judge in found.judges]} if found.judges else {}),
+        **({"unjudged": list(found.unjudged)} if found.unjudged else {}),
         "rejected": dict(rejected),
     }
 
@@ -336,7 +372,7 @@ def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
 def _impossible(benchmark: Benchmark) -> Iterator[str]:
     """What is wrong with what it declares."""
     metrics = benchmark.metrics
-    rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
+    rules = QUESTION_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
     for rule in (benchmark.scoring, *filter(None, (metric.rule for metric in metrics))):
         if rule not in rules:
             yield f"wants a scoring rule {rule!r}, which is not there"

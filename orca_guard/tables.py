@@ -138,7 +138,7 @@ class Cell:
             scores=[None if math.isnan(self.scores[position]) else self.scores[position] for position in inside],
             clusters=[self.table.clusters[position] for position in inside],
             classes=[classes[position] for position in inside] if classes else (),
-            names={classes[position] for position in self.positions} if classes else (),
+            names={name for position in self.positions if (name := classes[position])} if classes else (),
         )
 
     def of_scores(self, scores: Sequence[Any]) -> Cell:

@@ -104,6 +104,7 @@ class Generate:
         sample: tells repeated samples of the same prompt apart.
         temperature: in place of the pipeline's, for samples that should differ; None leaves that.
         stop: strings that end this generation, added to the pipeline's.
+        raw: the last turn's text is continued as it stands: no template, no system message, no other turn.
         target: which model; empty is the pipeline's.
         decoding: how tokens are chosen.
         seed: of this generation.
@@ -118,6 +119,7 @@ class Generate:
     sample: int = 0
     temperature: float | None = None
     stop: tuple[str, ...] = ()
+    raw: bool = False
     target: str = ""
     decoding: Decoding = Decoding()
     seed: int = 0

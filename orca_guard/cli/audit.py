@@ -40,6 +40,13 @@ def audit_options(command: Any) -> Any:
                 metavar="NAME|FILE",
                 help="Gates: a shipped policy, or a .toml file. Without --suite, all that it judges is measured.",
             ),
+            click.option(
+                "--judge",
+                "judges",
+                multiple=True,
+                metavar="[RUBRIC=]WHO",
+                help="Who judges answers: a model, guard:NAME or classifier:DIR#LABEL; for one rubric, or for all.",
+            ),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
             click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
@@ -54,7 +61,7 @@ def audit_options(command: Any) -> Any:
     epilog="""\b
     Examples:
       orca-guard audit --suite basics --limit 20
-      orca-guard audit --suite safety --data ./data
+      orca-guard audit --suite safety --data ./data --judge ./Judge-7b
       orca-guard audit --policy basics
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
@@ -123,7 +130,9 @@ def requested(options: dict[str, Any], host: Host) -> Request:
 
     file, suites, limit, policies = (options.pop(key) for key in ("file", "suites", "limit", "policies"))
     data, nonce = options.pop("data"), options.pop("nonce")
+    judges = tuple(plan.JudgeTable.of(text) for text in options.pop("judges"))
     settings = {"data": str(data) if data else None, "nonce": nonce, "policies": policies or None}
+    settings["judges"] = judges or None
     if file is None:
         suites = suites or [name for policy in map(policy_of, policies) for name in policy.benchmarks]
         if not suites:

@@ -237,7 +237,20 @@ def _doubts(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if corrected:
         yield f"Corrected rates assume {corrected[0]['assumes']}."
     yield from sorted({f"Not corrected: {one['reason']}." for one in corrected if one["reason"]})
+    yield from _of_judges(figures)
     for figure in figures:
         if figure["circular"] and not figure["group"]:
             what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
             yield f"{what} is circular: its scorer shares weights or rows with {', '.join(figure['circular'])}."
+
+
+def _of_judges(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Why not to rest on what judges gave."""
+    for figure in figures:
+        judged = figure.get("judged")
+        if judged and not figure["group"]:
+            what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
+            if judged["inconclusive"]:
+                yield f"{what} is inconclusive: {judged['inconclusive']}."
+            if judged["own"]:
+                yield f"{what}: the judge of {' and '.join(judged['own'])} is the model under test itself."

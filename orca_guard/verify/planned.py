@@ -11,7 +11,7 @@ from orca_guard.errors import BadInput
 from orca_guard.items import Item
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.units import ItemLine, Schedule, schedule_of
-from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.scoring import LIKELIHOOD_RULES, QUESTION_RULES
 from orca_guard.stats import AGGREGATORS
 from orca_guard.verify.shapes import BenchmarkShape, PlanShape, Record
 
@@ -39,6 +39,11 @@ class Planned:
     schedule: Schedule
     benchmarks: Mapping[str, BenchmarkShape]
     marks: Mapping[str, array[int]]
+
+    @property
+    def judged(self) -> bool:
+        """Whether any benchmark has judges."""
+        return any(entry.judges for entry in self.shape.benchmarks)
 
     def number(self, record: Record) -> int | None:
         """Position of a record among all planned ones; None where it is not planned."""
@@ -74,7 +79,7 @@ def planned_of(bundle: Bundle, plan: Mapping[str, Any], shape: PlanShape, digest
 def check_known(shape: PlanShape) -> None:
     """Raise `BadInput` for a rule or an aggregate that this version does not have."""
     for entry in shape.benchmarks:
-        rules = READING_RULES if entry.kind == "question" else LIKELIHOOD_RULES
+        rules = QUESTION_RULES if entry.kind == "question" else LIKELIHOOD_RULES
         unknown = [] if entry.scoring in rules else [f"scoring rule {entry.scoring!r}"]
         unknown += [f"aggregate {m.aggregate!r}" for m in entry.metrics if m.aggregate not in AGGREGATORS]
         if unknown:

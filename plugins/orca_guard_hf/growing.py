@@ -63,7 +63,10 @@ def fitted(request: Generate, prompter: Prompter, limits: Limits) -> tuple[Promp
     check_decoding(request.decoding)
     if not request.messages:
         raise BadInput("the conversation has no turn. Ask something.")
-    prompt = prompter.prompt(prompter.chat(request.messages))
+    if request.raw:
+        prompt = prompter.prompt(prompter.plain(request.messages[-1].content), raw=True)
+    else:
+        prompt = prompter.prompt(prompter.chat(request.messages))
     if limits.context is not None and len(prompt.ids) + limit > limits.context:
         raise PromptTooLong(prompt=len(prompt.ids), answer=limit, context=limits.context)
     return prompt, limit
