@@ -49,13 +49,17 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def part(self) -> Part:
-        """Train, dev or report; rows on one passage stay together."""
-        return part(self.origin or self.text, *self.context)
+        """Train, dev or report; rows on one passage, or cut from one text, stay together."""
+        return part(self._whole)
 
     @property
     def cluster(self) -> str:
         """Rows of one text, cut from one, or on one passage, are not independent."""
-        return digest_text(normalised("\n".join(self.context) or self.origin or self.text))
+        return digest_text(normalised(self._whole))
+
+    @property
+    def _whole(self) -> str:
+        return "\n".join(self.context) or self.origin or self.text
 
 
 @dataclass(frozen=True, slots=True)

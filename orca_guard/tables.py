@@ -17,9 +17,10 @@ from orca_guard.paired import Difference, difference
 from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
-"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`; see `ATTEMPTS`), `value` (None where
-nothing is scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that occur, `corrected` for
-what a scorer misses (None where none takes part), and `circular`, the guards that share something with that scorer."""
+"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`; see `ATTEMPTS`), `value` (None
+where nothing is scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that
+occur, `corrected` for what a scorer misses (None where none takes part), and `circular`, the guards that share
+something with that scorer."""
 
 ATTEMPTS = "attempts"
 """The group of figures that tell what a subject comes to when it may try so often and no more: `attempts=1`. Every

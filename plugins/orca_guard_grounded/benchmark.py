@@ -17,7 +17,8 @@ from orca_guard_grounded.tasks import ACI_BENCH, ENCOUNTERS, MEETINGS, MS_MARCO,
 
 NOTE = (
     "Write the clinical note of this visit from the conversation, with the sections chief complaint, history of "
-    "present illness, review of systems, physical examination, results, and assessment and plan. Leave out what was not said."
+    "present illness, review of systems, physical examination, results, and assessment and plan. Leave out what was "
+    "not said."
 )
 """What is asked of ACI-BENCH's dialogues, in words of ours: the set has none."""
 
@@ -83,7 +84,7 @@ class Grounded:
         texts = task.spans if self.spans else task.texts
         if not texts:
             return Rejected(number, "people marked nothing that bears on it")
-        answers = tuple(answer for answer in task.answers if _is_answer(answer))
+        answers = tuple(answer.strip() for answer in task.answers if _is_answer(answer))
         if not answers:
             return Rejected(number, "its published answer is read as a refusal")
         return Item(

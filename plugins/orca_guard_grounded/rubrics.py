@@ -19,10 +19,9 @@ _TEXTS = (
     ),
     (
         "Summarize the visit.",
-        "[doctor] any chest pain ? [patient] no , just the cough at night . "
-        "[doctor] we'll try an inhaler for two weeks .",
-        "The patient has a cough at night and no chest pain, and is given an inhaler for two weeks.",
-        "The patient has a cough at night and chest pain, and is sent to hospital.",
+        "[doctor] any chest pain ? [patient] no , just the cough . [doctor] we'll try an inhaler for two weeks .",
+        "The patient has a cough and no chest pain, and is given an inhaler for two weeks.",
+        "The patient has a cough and chest pain, and is sent to hospital.",
     ),
     (
         "How long is the bridge?",
@@ -62,10 +61,9 @@ _TEXTS = (
     ),
     (
         "What did the professor propose?",
-        "Professor: Let us record twelve more meetings before March. Student: Who will transcribe? "
-        "Professor: The usual firm.",
-        "To record twelve more meetings before March and have the usual firm transcribe them.",
-        "To record twenty more meetings before May and to let the students transcribe them at home.",
+        "Professor: Let us record twelve meetings before March. Student: Who transcribes? Professor: The usual firm.",
+        "To record twelve meetings before March and have the usual firm transcribe them.",
+        "To record twenty meetings before May and to let the students transcribe them at home.",
     ),
     (
         "Where are the spare keys?",

@@ -13,7 +13,7 @@ import msgspec
 from orca_guard.data.rows import Parsed, Row, RowFault, Taken, json_lines, parsed, table, text
 from orca_guard.data.sets import DataFile, DataSet
 from orca_guard.errors import BadInput
-from orca_guard.items import Rejected
+from orca_guard.items import Rejected, id_of
 
 LARGEST_COLUMNS = 1 << 30
 """Bytes of MS MARCO's file of columns, unpacked: it is one JSON object, and is read as a whole."""
@@ -94,15 +94,16 @@ def _queries(row: Row) -> Iterator[Task]:
     turns = [_turn(turn) for turn in _list(row.fields, "meeting_transcripts")]
     if not turns:
         raise RowFault("its meeting has no turn")
-    meeting = f"meeting {row.number}"
+    transcript = "\n".join(turns)
+    meeting = id_of(transcript)
     for kind in ("general", "specific"):
-        for number, query in enumerate(_list(row.fields, f"{kind}_query_list"), 1):
+        for query in _list(row.fields, f"{kind}_query_list"):
             yield Task(
-                id=f"{row.number}-{kind}-{number}",
+                id=id_of(kind, str(query.get("query")), str(query.get("answer")), transcript),
                 source=meeting,
                 kind=kind,
                 question=_of(query, "query"),
-                texts=("\n".join(turns),),
+                texts=(transcript,),
                 answers=(_of(query, "answer"),),
                 spans=tuple(_marked(turns, query.get("relevant_text_span") or [])),
             )

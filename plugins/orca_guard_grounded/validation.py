@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.progress import track
 
 from orca_guard.configuration import GuardTable, ModelTable
 from orca_guard.errors import DataAbsent, OrcaGuardError, UsageError
@@ -237,8 +239,9 @@ def main(
         table = GuardTable(name=name, options=dict(map(_pair, options)), timeout_s=600)
         pipeline = alone(table, Host.installed(), model=ModelTable(name=model) if model else None, offline=True)
         wanted = [one for one in SETS if one.name in sets or not sets]
-        with click.progressbar(wanted, label="sets", file=click.get_text_stream("stderr")) as bar:
-            found = [one for of in bar for one in suites(pipeline, data, sets=[of])]
+        shown = Console(stderr=True)
+        bar = track(wanted, "sets", console=shown, transient=True, disable=not shown.is_terminal)
+        found = [one for of in bar for one in suites(pipeline, data, sets=[of])]
     except OrcaGuardError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
