@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano toxicity operating-points bench clean
+.PHONY: help run test test-fast types lint check format nano toxicity operating-points example bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -83,6 +83,10 @@ operating-points: $(VENV)/.installed  ## choose the thresholds of the embedded t
 	$(BIN)/orca-guard guards calibrate toxicity $(CALIBRATED) --out plugins/orca_guard_toxicity/weights/operating-point.json
 	$(BIN)/orca-guard guards calibrate toxicity-ngrams $(CALIBRATED) \
 		--out plugins/orca_guard_toxicity/weights/operating-point-ngrams.json
+
+example: $(VENV)/.installed  ## audit the embedded model by the safety suite and write docs/example-safety-report.md (minutes)
+	$(call say,Auditing: what is shown is the form of a report)
+	$(BIN)/python docs/example_safety_report.py $(DATA) $(ARGS)
 
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=

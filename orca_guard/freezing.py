@@ -87,7 +87,8 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     subjects = _Subjects(pipelines, models_of(pipelines))
     found, absent = _present(table, host, subjects)
     work = Work()
-    benchmarks = [_planned(one, table, subjects, work=work, step=step) for one in found]
+    benchmarks, unfit = _fitting(found, table, subjects, work=work, step=step)
+    absent += unfit
     plan: dict[str, Any] = {
         "format": FORMAT,
         "name": table.name,
@@ -308,6 +309,27 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
             yield table, registry.find(name)
 
 
+class _NothingFits(BadInput):
+    """A benchmark all of whose items are longer than a model's context."""
+
+
+def _fitting(
+    found: Iterable[_Found], table: AuditTable, subjects: _Subjects, *, work: Work, step: Step
+) -> tuple[list[Planned], list[dict[str, str]]]:
+    """What can be asked, and what is not run because nothing of it fits: that stops no other benchmark."""
+    planned, unfit = list[Planned](), list[dict[str, str]]()
+    faults = list[_NothingFits]()
+    for one in found:
+        try:
+            planned.append(_planned(one, table, subjects, work=work, step=step))
+        except _NothingFits as error:
+            faults.append(error)
+            unfit.append({"benchmark": one.benchmark.name, "reason": str(error)})
+    if not planned:
+        raise faults[0]
+    return planned, unfit
+
+
 def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
     benchmark = found.benchmark
     _check_possible(benchmark, [*subjects.models.values()])
@@ -324,7 +346,8 @@ def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Wor
     kept = tuple(item for item in items if not reasons[item.id])
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
     if not {item.id for item in kept} - {item.id for item in sentinels}:
-        raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
+        left = left_out[0]["reason"] if left_out else "it has none"
+        raise _NothingFits(f"no item of {benchmark.name!r} can be asked: {left}")
     return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=found.metrics, items=kept)
 
 

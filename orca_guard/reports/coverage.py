@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,17 @@ def published(protocols: Mapping[str, str], figures: Sequence[Figure]) -> tuple[
         for row in _tables()["published"]
         if not figure.group and (row["protocol"], row["metric"]) == (protocols.get(figure.benchmark), figure.metric)
     )
+
+
+def unjudged(plan: Mapping[str, Any], figures: Iterable[Figure]) -> Iterator[Gap]:
+    """What nobody was named to judge, and what was judged by somebody who cannot be believed."""
+    for row in plan["benchmarks"]:
+        for rubric in row.get("unjudged", ()):
+            yield Gap(what=f"{rubric} of the answers to {row['name']}", why="nobody was named to judge it")
+    for figure in figures:
+        if figure.judged and figure.judged.inconclusive and not figure.group:
+            what = f"{figure.metric} of {figure.benchmark} under {figure.subject}"
+            yield Gap(what=what, why=f"inconclusive: {figure.judged.inconclusive}")
 
 
 def gaps(plan: Mapping[str, Any], benchmarks: Sequence[Benchmark], listed: Sequence[Framework]) -> tuple[Gap, ...]:

@@ -17,13 +17,17 @@ _FENCED = re.compile(r"^<<([A-Z]+) ([0-9a-f]{16})>>\n(.*?)\n<</\1 \2>>$", re.DOT
 
 
 def fenced(prompt: str) -> dict[str, str]:
-    """What stands between the marks of a judge's prompt, by the mark's word; of several the last.
+    """What stands between the marks of a judge's prompt, by the mark's word; several are lines of one text.
 
     A mark counts where its digest is that of the first one: no judged text can write that.
     """
     first = _FENCED.search(prompt)
     own = first.group(2) if first else ""
-    return {name: text for name, mark, text in _FENCED.findall(prompt) if mark == own}
+    found: dict[str, list[str]] = {}
+    for name, mark, text in _FENCED.findall(prompt):
+        if mark == own:
+            found.setdefault(name, []).append(text)
+    return {name: "\n".join(texts) for name, texts in found.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

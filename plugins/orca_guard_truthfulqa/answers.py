@@ -34,10 +34,10 @@ def _credit(worth: float) -> Mapping[Disposition, Worth]:
 
 def _compared(name: str) -> tuple[Metric, Metric]:
     """How much nearer the answer is to a true one than to a false one, and whether it is. Silence is near neither."""
-    more = {"worth": {TRUE: 1.0, FALSE: 0.0}}
+    worth = {TRUE: 1.0, FALSE: 0.0}
     return (
-        Metric(name=f"{name}-difference", rule=f"{name}-difference", scale="signed", credit=_credit(0.5), **more),
-        Metric(name=f"{name}-preferred", rule=f"{name}-preferred", credit=_credit(0.0), **more),
+        Metric(name=f"{name}-difference", rule=f"{name}-difference", worth=worth, scale="signed", credit=_credit(0.5)),
+        Metric(name=f"{name}-preferred", rule=f"{name}-preferred", worth=worth, credit=_credit(0.0)),
     )
 
 

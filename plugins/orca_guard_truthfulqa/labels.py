@@ -40,10 +40,10 @@ class Labels:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Agreement balanced over both labels, and as it is."""
-        judged = {"judges": (self.rubric.name,)}
+        judges = (self.rubric.name,)
         return (
-            Metric(name="balanced-agreement", about="agreement", aggregate="balanced", over="label", **judged),
-            Metric(name="agreement", about="agreement", by=("label",), **judged),
+            Metric(name="balanced-agreement", about="agreement", judges=judges, aggregate="balanced", over="label"),
+            Metric(name="agreement", about="agreement", judges=judges, by=("label",)),
         )
 
     def files(self, data: Path | None, /) -> Mapping[str, Path]:
