@@ -317,17 +317,15 @@ def _fitting(
     found: Iterable[_Found], table: AuditTable, subjects: _Subjects, *, work: Work, step: Step
 ) -> tuple[list[Planned], list[dict[str, str]]]:
     """What can be asked, and what is not run because nothing of it fits: that stops no other benchmark."""
-    planned, unfit = list[Planned](), list[dict[str, str]]()
-    faults = list[_NothingFits]()
+    planned, faults = list[Planned](), dict[str, _NothingFits]()
     for one in found:
         try:
             planned.append(_planned(one, table, subjects, work=work, step=step))
         except _NothingFits as error:
-            faults.append(error)
-            unfit.append({"benchmark": one.benchmark.name, "reason": str(error)})
+            faults[one.benchmark.name] = error
     if not planned:
-        raise faults[0]
-    return planned, unfit
+        raise next(iter(faults.values()))
+    return planned, [{"benchmark": name, "reason": str(error)} for name, error in faults.items()]
 
 
 def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
