@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from orca_guard.case import CLASSIFIERS, Case, classifiers_within
-from orca_guard.contracts import AskingGuard, Model, Selector, Strategy, Target, TextGuard
+from orca_guard.contracts import AskingGuard, ClassifierServer, Model, Selector, Strategy, Target, TextGuard
 from orca_guard.drive import Streamed, drive
 from orca_guard.errors import ExitCode
 from orca_guard.forms import Forms
@@ -81,7 +81,7 @@ class Pipeline:
     selector: Selector
     guards: tuple[GuardInPlace, ...] = ()
     target: str = "model"
-    classifiers: Target | None = None
+    classifiers: ClassifierServer | None = None
     decoding: Decoding = field(default_factory=Decoding)
     limits: Limits = field(default_factory=Limits)
     system: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from orca_guard.items import Disposition, Item, Metric
 from orca_guard.plan import BenchmarkTable
 from orca_guard.tables import Column
 from orca_guard.testing.known import KnownLoader, KnownModel
-from orca_guard.types import Action, Exhibit, Generate, Generation, Message, Question, Request, Verdict
+from orca_guard.types import Action, Exhibit, Generate, Generation, Message, Question, Request, Scope, Stage, Verdict
 from orca_guard.verify import verify
 from tests.auditing import arm, audited, plugin, request
 
@@ -52,10 +53,10 @@ class Misses:
     """Sees one kind of harm and not the other."""
 
     name = "misses"
-    stages = frozenset({"output"})
-    scope = "whole"
+    stages: frozenset[Stage] = frozenset({"output"})
+    scope: Scope = "whole"
 
-    def judge(self, exhibits: list[Exhibit], /) -> list[Verdict]:
+    def judge(self, exhibits: Sequence[Exhibit], /) -> list[Verdict]:
         return [
             Verdict(action=Action.BLOCK if "harm seen" in exhibit.text else Action.ALLOW, reason="harm")
             for exhibit in exhibits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from orca_guard.guards import (
     within,
 )
 from orca_guard.testing.scripted import ScriptedClassifiers, pipeline_of
-from orca_guard.types import Action, Classify, Exhibit, Failure, Question, Verdict
+from orca_guard.types import Action, Classify, Exhibit, Failure, Question, Stage, Verdict
 from orca_guard_hygiene.prompt_injection import PromptInjection
 
 EXHIBIT = Exhibit(text="some text", stage="input", part="user", question=Question.of("?"))
@@ -168,14 +168,18 @@ def test_a_guard_whose_classifier_hangs_blocks() -> None:
     free = threading.Event()
 
     class Asking:
-        name, stages = "asking", frozenset({"output"})
+        name = "asking"
+        stages: frozenset[Stage] = frozenset({"output"})
 
         def examine(self, exhibit: Exhibit, /) -> Any:
             reply = yield Classify(model="c", texts=(exhibit.text,))
             return Verdict(action=Action.ALLOW, score=reply.scores[0]["bad"])
 
-    server = ScriptedClassifiers(script=lambda _: free.wait(30) and {"bad": 0.0})
-    pipeline = replace(pipeline_of(guards=[Asking()]), classifiers=server)
+    def hangs(_: Any) -> Mapping[str, float]:
+        free.wait(30)
+        return {"bad": 0.0}
+
+    pipeline = replace(pipeline_of(guards=[Asking()]), classifiers=ScriptedClassifiers(script=hangs))
     place = replace(pipeline.guards[0], timeout_s=0.2)
     answer = replace(pipeline, guards=(place,)).ask("anything")
     free.set()

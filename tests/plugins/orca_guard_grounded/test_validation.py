@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -103,14 +104,14 @@ def test_summaries_have_the_worst_label_that_anybody_gave(tmp_path: Path) -> Non
 
 
 def test_whole_ragtruth_is_joined_with_its_sources(tmp_path: Path) -> None:
-    more = {"model": "m", "quality": "good", "id": "1", "labels": []}
-    responses = [
+    more: dict[str, Any] = {"model": "m", "quality": "good", "id": "1", "labels": []}
+    responses: list[dict[str, Any]] = [
         {**more, "source_id": "1", "response": "It opened.", "labels": [{"start": 0, "end": 2}]},
         {**more, "source_id": "2", "response": "Nobody knows."},
         {**more, "source_id": "9", "response": "Lost."},
         {**more, "source_id": "1", "response": "I cannot", "quality": "truncated"},
     ]
-    sources = [
+    sources: list[dict[str, Any]] = [
         {"source_id": "1", "task_type": "Summary", "source_info": "The mill opened.", "prompt": "p"},
         {"source_id": "2", "task_type": "QA", "source_info": {"question": "Who?", "passages": "a b"}, "prompt": "p"},
     ]
