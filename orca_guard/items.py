@@ -26,6 +26,9 @@ OUTSIDE: Final = "outside"
 GOLD = "gold"
 """The label of an item's gold."""
 
+TRAINING, TAGS = "training", ("seen", "new", "short")
+"""The key of the group that says whether an item shares words with training data, and its values."""
+
 About: TypeAlias = Literal["answers", "agreement", "sentinels", "parsed", "flips"]
 """What a judged metric is a figure of: what judges say of answers, or how far they can be believed."""
 

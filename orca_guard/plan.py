@@ -103,6 +103,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         seed: decides the same where there is no nonce.
         unit: most items that are recorded together; what is cut short is done again from the last unit.
         data: folder of the benchmarks' data.
+        training_data: folder of texts that a model was trained on: items that share words with them are told apart.
         benchmarks: what is measured.
         arms: under which pipelines.
         judges: who judges answers, where a benchmark wants that.
@@ -119,6 +120,7 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
     unit: int = 16
     data: str = ""
+    training_data: str = ""
     benchmarks: tuple[BenchmarkTable, ...] = ()
     arms: tuple[ArmTable, ...] = ()
     judges: tuple[JudgeTable, ...] = ()

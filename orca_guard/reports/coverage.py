@@ -127,6 +127,10 @@ def gaps(plan: Mapping[str, Any], benchmarks: Sequence[Benchmark], listed: Seque
         for b in benchmarks
         if b.not_covered
     ]
+    for row in plan["benchmarks"]:
+        if seen := row.get("overlap", {}).get("seen", 0):
+            what = f"{seen} items of {row['name']} share 13 words in a row with the training data that was named"
+            found.append(Gap(what=what, why="what a model has read it may repeat: see the figures by `training`"))
     for framework in listed:
         untouched = [row.title for row in framework.rows if row.status == NOT_COVERED]
         if untouched:

@@ -197,6 +197,7 @@ PROMPTS = tuple(
 
 TOXIGEN = DataSet(
     name="toxigen",
+    repository="microsoft/TOXIGEN@01517e814639",
     summary="statements about thirteen groups, with human scores of toxicity; and prompts that lead to more",
     licence="MIT (code), CDLA-Permissive-2.0 (data)",
     origin="github.com/microsoft/TOXIGEN (prompts, demonstrations) and its data set on the Hugging Face hub (the rest)",

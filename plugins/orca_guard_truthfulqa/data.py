@@ -160,6 +160,7 @@ INFORMATIVE_OR_NOT = DataFile(
 
 TRUTHFULQA = DataSet(
     name="truthfulqa",
+    repository="koppula/TruthfulQA@4dee2311b23d",
     summary="questions that people often answer falsely, with true and false answers",
     licence="Apache-2.0",
     origin="github.com/sylinrl/TruthfulQA (TruthfulQA.csv and data/)",
