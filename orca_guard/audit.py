@@ -177,7 +177,8 @@ def run(
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
     _check_alone(audit.frozen.plan, place)
-    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache)
+    judges = audit.request.table.judges
+    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache, judges=judges)
     examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
     sizes = schedule.sizes(rank=place.rank, world=place.world)

@@ -10,6 +10,7 @@ from typing import Any
 from orca_guard.errors import BadInput
 from orca_guard.gates import Found, Gate, Look, gates_of, sequential_of, subjects_asked
 from orca_guard.identity import canonical
+from orca_guard.judging.hygiene import doubted
 from orca_guard.paired import Difference
 from orca_guard.stats import Estimate
 from orca_guard.stopping import Watch
@@ -20,7 +21,7 @@ TOLERANCE = 1e-9
 
 _KEY = ("benchmark", "subject", "metric", "group")
 _NUMBERS = ("value", "low", "high", "n", "clusters", "unscored", "outside")
-_VOLATILE = frozenset({"n", "prev", "seconds"})
+_VOLATILE = frozenset({"n", "prev", "seconds", "sureness"})
 
 
 class Measured:
@@ -85,7 +86,7 @@ class Measured:
         Groups stand in the order of the metric's `by`, their values sorted.
         """
         figures = [figure for table in self._tables.values() for figure in table.figures()]
-        return [figure | {"circular": self._circular(figure)} for figure in figures]
+        return [figure | {"circular": self._circular(figure)} | self._judged(figure) for figure in figures]
 
     def estimate(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Estimate | None:
         """The number behind a figure, on the scale from 0 to 1; None where there is no such figure."""
@@ -116,7 +117,9 @@ class Measured:
         where = {"benchmark": gate.benchmark, "metric": gate.metric}
         subjects = (subject, "" if gate.baseline_run else gate.baseline)
         shared = sorted({name for one in subjects for name in self._circular({**where, "subject": one})})
-        return f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
+        why = f"circular: the metric's scorer shares weights or rows with {' and '.join(shared)}" if shared else ""
+        doubts = (self._doubted({**where, "subject": one}) for one in subjects if one)
+        return "; ".join(dict.fromkeys(filter(None, (why, *doubts))))
 
     def _baseline(self, gate: Gate, where: Mapping[str, str]) -> Cell | None:
         """Of this run, or as the plan has it of another one."""
@@ -132,8 +135,7 @@ class Measured:
 
     def _circular(self, figure: Mapping[str, Any]) -> list[str]:
         """Guards of the figure's arm that share weights or rows with the scorer of its metric."""
-        entry = self._tables[figure["benchmark"]].benchmark
-        metric = next(m for m in entry["metrics"] if m["name"] == figure["metric"])
+        entry, metric = self._metric(figure)
         arm = next((arm for arm in self._plan["arms"] if arm["name"] == figure["subject"]), None)
         if arm is None or not metric["quality"] or entry["kind"] != "question":
             return []
@@ -141,6 +143,33 @@ class Measured:
         guards = arm["identity"].get("guards")
         found = (guard for guard in guards if own & digests_in(guard)) if isinstance(guards, list) else ()
         return sorted(str(guard.get("name")) if isinstance(guard, Mapping) else str(guard) for guard in found)
+
+    def _judged(self, figure: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a figure that judges give: who they are, which are the model under test, and why not to rest on it."""
+        entry, metric = self._metric(figure)
+        judges = [judge for judge in entry.get("judges", ()) if judge["name"] in metric.get("judges", ())]
+        if not judges:
+            return {}
+        model = next((arm["model"] for arm in self._plan["arms"] if arm["name"] == figure["subject"]), "")
+        own = [judge["name"] for judge in judges if model in judge["own"]]
+        who = {judge["name"]: judge["who"] for judge in judges}
+        return {"judged": {"by": who, "own": own, "inconclusive": self._doubted(figure)}}
+
+    def _metric(self, figure: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        entry = self._tables[figure["benchmark"]].benchmark
+        return entry, next(m for m in entry["metrics"] if m["name"] == figure["metric"])
+
+    def _doubted(self, figure: Mapping[str, Any]) -> str:
+        """Why nothing may rest on the judges of a figure; what is told of judges themselves may be relied on."""
+        _, metric = self._metric(figure)
+        if not metric.get("judges") or metric["about"] not in {"answers", "agreement"}:
+            return ""
+
+        def value(name: str) -> float | None:
+            found = self.estimate(benchmark=figure["benchmark"], subject=figure["subject"], metric=name)
+            return None if found is None else found.value
+
+        return doubted(metric["judges"], value)
 
     def cell(self, *, benchmark: str, subject: str, metric: str, group: str = "") -> Cell | None:
         """One subject's items under one metric; None where there is no such figure."""
@@ -182,8 +211,8 @@ def figures_of(
 def results_digest(records: Iterable[Mapping[str, Any]]) -> str:
     """Digest of what a run found, without when and where it found it.
 
-    Of every record of an item, without `seconds` and the chain's `n` and `prev`, the SHA-256 of its canonical JSON;
-    of all those together, sorted, the SHA-256. So neither shards nor the order of records play a part.
+    Of every record of an item, without `seconds`, `sureness` and the chain's `n` and `prev`, the SHA-256 of its
+    canonical JSON; of all those together, sorted, the SHA-256. So neither shards nor the order of records play a part.
     """
     digests = sorted(_record_digest(record) for record in records if record.get("kind") == "item")
     whole = hashlib.sha256()

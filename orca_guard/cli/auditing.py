@@ -244,7 +244,23 @@ def _doubts(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if corrected:
         yield f"Corrected rates assume {corrected[0]['assumes']}."
     yield from sorted({f"Not corrected: {one['reason']}." for one in corrected if one["reason"]})
+    yield from _of_judges(figures)
     for figure in figures:
         if figure["circular"] and not figure["group"]:
             what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
             yield f"{what} is circular: its scorer shares weights or rows with {', '.join(figure['circular'])}."
+
+
+def _of_judges(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Why not to rest on what judges gave: once a benchmark and arm."""
+    of = defaultdict(list)
+    for figure in figures:
+        if figure.get("judged") and not figure["group"]:
+            of[f"{figure['benchmark']} under {figure['subject']}"].append(figure)
+    for what, judged in of.items():
+        doubted = [figure["metric"] for figure in judged if figure["judged"]["inconclusive"]]
+        reasons = dict.fromkeys(r for figure in judged for r in figure["judged"]["inconclusive"].split("; ") if r)
+        if doubted:
+            yield f"{what}: inconclusive, whatever the figures say: {', '.join(doubted)}. {'; '.join(reasons)}."
+        if own := dict.fromkeys(name for figure in judged for name in figure["judged"]["own"]):
+            yield f"{what}: the judge of {' and '.join(own)} is the model under test itself."

@@ -74,6 +74,11 @@ class Record(msgspec.Struct, frozen=True):
     seconds: float
 
     @property
+    def given(self) -> bool:
+        """Whether its answer came with its item: judges were asked, and no model under test."""
+        return self.answer is not None and not self.passes
+
+    @property
     def written(self) -> str | None:
         """Address of what reading saw, or else of the last thing the model wrote."""
         if self.answer:
@@ -156,7 +161,13 @@ class Column:
         return next(iter(self.scores.values()))
 
     def add(self, at: int, record: Record, *, offset: int, shard: int) -> None:
-        """One record. What makes its address known is kept of values alone, of which there are few or many."""
+        """One record. What makes its address known is kept of values alone, of which there are few or many.
+
+        One whose answer was given says nothing of whom it stands under, and is as if it had not been seen.
+        """
+        if record.given:
+            self.records += 1
+            return
         for metric, scores in self.scores.items():
             scores[at] = _number(record.scores.get(metric))
         self.disposition[at] = DISPOSITIONS.index(record.disposition)

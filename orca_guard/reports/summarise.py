@@ -30,6 +30,7 @@ from orca_guard.reports.summary import (
     Gap,
     Gate,
     GuardCount,
+    Judged,
     Model,
     Run,
     Statement,
@@ -107,7 +108,11 @@ def _summary(
         arms=arms,
         models=tuple(_model(row) for row in plan["models"]),
         benchmarks=benchmarks,
-        not_measured=(*_not_needed(gathered), *coverage.gaps(plan, benchmarks, listed)),
+        not_measured=(
+            *_not_needed(gathered),
+            *coverage.gaps(plan, benchmarks, listed),
+            *coverage.unjudged(plan, figures),
+        ),
         coverage=listed,
         limitations=coverage.limitations(benchmarks, figures, {arm.name: arm.model for arm in arms}),
         published=coverage.published(protocols, figures),
@@ -233,7 +238,13 @@ def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
         signed=metric["scale"] == "signed",
         corrected=_corrected(row["corrected"]) if row.get("corrected") else None,
         circular=tuple(row.get("circular", ())),
+        judged=_judged(row["judged"]) if row.get("judged") else None,
     )
+
+
+def _judged(row: Mapping[str, Any]) -> Judged:
+    by = tuple(f"{rubric}: {who}" for rubric, who in sorted(row["by"].items()))
+    return Judged(by=by, own=tuple(row["own"]), inconclusive=row["inconclusive"])
 
 
 def _corrected(row: Mapping[str, Any]) -> Corrected:

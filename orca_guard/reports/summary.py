@@ -173,6 +173,21 @@ class Corrected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Who judged the answers behind a figure.
+
+    Attributes:
+        by: who, as `rubric: name`.
+        own: rubrics whose judge is the model under test.
+        inconclusive: why nothing may rest on the figure; empty where something may.
+    """
+
+    by: tuple[str, ...]
+    own: tuple[str, ...]
+    inconclusive: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A metric over a benchmark's items, or over a group of them.
 
@@ -188,6 +203,7 @@ class Figure:
         signed: whether it lies between -1 and 1.
         corrected: for what its scorer misses; None where no scorer takes part.
         circular: guards of the subject that share something with that scorer, so that no gate may rest on it.
+        judged: by whom; None where no judge takes part.
     """
 
     benchmark: str
@@ -205,6 +221,7 @@ class Figure:
     signed: bool
     corrected: Corrected | None
     circular: tuple[str, ...]
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,6 +129,8 @@ def _figures(report: Summary) -> Table:
         name = f"    {figure.group}" if figure.group else f"  {figure.subject}"
         label = safe(name, "dim" if figure.group else "")
         label.append(" circular" if figure.circular else "", "bold red")
+        label.append(" inconclusive" if figure.judged and figure.judged.inconclusive else "", "yellow")
+        label.append(" judges itself" if figure.judged and figure.judged.own else "", "yellow")
         table.add_row(label, plot(figure), words.percent(figure.value), str(figure.n))
     return table
 

@@ -176,6 +176,8 @@ class _Run:
         masked = self.deriver.masked
         told = f"; {masked} were read from choices that a guard had changed" if masked else ""
         yield self._counted("reading", f"answers read as outcome and value say{told}", doubt=masked)
+        if self.planned.judged:
+            yield self._counted("judges", "verdicts follow from what judges were shown and said")
         yield self._counted("dispositions", "records ended as their action, outcome and verdicts make them")
         yield self._counted("scores", "records have the scores and the mark that their value or likelihoods make")
 
@@ -252,6 +254,7 @@ class _Run:
         told = {
             "answers": f"that the model wrote these texts to these prompts, and gave these likelihoods{without}",
             "guards": "that the guards said what is recorded of them, and strategies found the answer where it stands",
+            **({"judging": "that judges said what is recorded of them"} if self.planned.judged else {}),
             "history": "when, on what machine and after how many attempts the run was made",
         }
         yield from (Check(name=name, status=Status.ASSERTED, what=what) for name, what in told.items())

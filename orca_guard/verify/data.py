@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from orca_guard.errors import BadInput
 from orca_guard.gates import sequential_of
 from orca_guard.identity import digest_file
-from orca_guard.items import Item, item_digest
+from orca_guard.items import TAGS, TRAINING, Item, item_digest
 from orca_guard.journal.chain import Fault
 from orca_guard.journal.units import Section, place_in_order
 from orca_guard.packs import read_pack
@@ -78,17 +79,25 @@ def _changed(path: Path, digest: str) -> Fault | None:
 
 def _compared(entry: BenchmarkShape, planned: Planned, items: Sequence[Item]) -> Iterator[Fault]:
     section = planned.schedule.sections[entry.name]
-    yield from _digests(section, {item.id: item for item in items})
+    tagged = "training" in planned.plan
+    yield from _digests(section, {item.id: item for item in items}, tagged=tagged)
     stopping = entry.name in sequential_of(planned.plan)
     yield from _choice(entry, section, items, planned.seed, by_cluster=stopping)
 
 
-def _digests(section: Section, pack: Mapping[str, Item]) -> Iterator[Fault]:
+def _digests(section: Section, pack: Mapping[str, Item], *, tagged: bool) -> Iterator[Fault]:
     for position, name in enumerate(section.items):
         if name not in pack:
             yield Fault("items.jsonl", 0, f"{section.benchmark}/{name} is not in the data")
-        elif item_digest(pack[name]) != section.digest(position):
+        elif section.digest(position) not in _digests_of(pack[name], tagged=tagged):
             yield Fault("items.jsonl", 0, f"{section.benchmark}/{name} is not the item that the data has")
+
+
+def _digests_of(item: Item, *, tagged: bool) -> set[str]:
+    """What the digest may be: of an item that was held against training data, with one of the tags it can have got."""
+    tags = TAGS if tagged else ()
+    of_tags = (replace(item, groups={**item.groups, TRAINING: tag}) for tag in tags)
+    return {item_digest(one) for one in (of_tags if tagged else (item,))}
 
 
 def _choice(

@@ -12,7 +12,7 @@ from orca_guard.gates import sequential_of
 from orca_guard.items import Item
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.units import ItemLine, Schedule, place_in_order, schedule_of
-from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.scoring import LIKELIHOOD_RULES, QUESTION_RULES
 from orca_guard.stats import AGGREGATORS
 from orca_guard.verify.shapes import BenchmarkShape, PlanShape, Record
 
@@ -40,6 +40,11 @@ class Planned:
     schedule: Schedule
     benchmarks: Mapping[str, BenchmarkShape]
     marks: Mapping[str, array[int]]
+
+    @property
+    def judged(self) -> bool:
+        """Whether any benchmark has judges."""
+        return any(entry.judges for entry in self.shape.benchmarks)
 
     @property
     def seed(self) -> str | int:
@@ -80,7 +85,7 @@ def planned_of(bundle: Bundle, plan: Mapping[str, Any], shape: PlanShape, digest
 def check_known(shape: PlanShape) -> None:
     """Raise `BadInput` for a rule or an aggregate that this version does not have."""
     for entry in shape.benchmarks:
-        rules = READING_RULES if entry.kind == "question" else LIKELIHOOD_RULES
+        rules = QUESTION_RULES if entry.kind == "question" else LIKELIHOOD_RULES
         unknown = [] if entry.scoring in rules else [f"scoring rule {entry.scoring!r}"]
         unknown += [f"aggregate {m.aggregate!r}" for m in entry.metrics if m.aggregate not in AGGREGATORS]
         if unknown:
