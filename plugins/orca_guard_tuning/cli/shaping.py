@@ -38,9 +38,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     "--against", multiple=True, metavar="FILE|NAME", help="Prompts or a benchmark that training must not overlap."
 )
 @click.option("--data", type=PATH, metavar="DIR", help="The folder of data that benchmarks read.")
-@click.option(
-    "--ngram", type=click.IntRange(2), metavar="N", help="Words in a row that make an overlap; else 13."
-)
+@click.option("--ngram", type=click.IntRange(2), metavar="N", help="Words in a row that make an overlap; else 13.")
 @click.option("--known", is_flag=True, help="Keep only what is known to be right.")
 @click.option("--min-words", type=click.IntRange(0), default=0, show_default=True, help="Fewest words of an answer.")
 @click.option("--max-words", type=click.IntRange(1), default=2000, show_default=True, help="Most words of an answer.")
