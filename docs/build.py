@@ -27,7 +27,7 @@ from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
 from orca_guard.host import Host
-from orca_guard.reports import document
+from orca_guard.reports import comparing, document
 from orca_guard_toxicity.recipe import figures, scorers
 from orca_guard_tuning import stages
 
@@ -50,9 +50,9 @@ def pages() -> dict[Path, str]:
         "errors.md": exit_codes(),
     }
     written = {REFERENCE / name: HEADER + text.rstrip() + "\n" for name, text in texts.items()}
-    described = json.dumps(document.schema(), indent=2) + "\n"
+    described = {one.SCHEMA: json.dumps(one.schema(), indent=2) + "\n" for one in (document, comparing)}
     taken = {DOCS / "strategies.md": strategies(), DOCS / "toxicity.md": toxicity()}
-    return written | taken | {document.SCHEMA: described}
+    return written | taken | described
 
 
 def strategies() -> str:

@@ -68,7 +68,8 @@ def _told(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> Iterator[str]:
     yield f"`orca-guard audit {suites} --data DIR`, and `orca-guard verify`:"
     yield ""
     yield f"- {plan['items']['count']:,} items, {seal['records']:,} records under {len(plan['arms'])} arms, in"
-    yield f"  {(finished - started).total_seconds() / 60:.0f} minutes on {platform.machine()} with {_cores()} cores and no accelerator."
+    minutes = (finished - started).total_seconds() / 60
+    yield f"  {minutes:.0f} minutes on {platform.machine()} with {_cores()} cores and no accelerator."
     yield f"- Verdict: {seal['verdict']}, as there is no gate: measured, and not judged."
     yield f"- Plan `{seal['plan']}`; `verify` computed every figure below again from the records."
     for row in plan["absent"]:

@@ -176,6 +176,7 @@ class Record(_Shape, frozen=True, kw_only=True):
     passes: tuple[PassShape, ...]
     answer: AnswerShape | None
     likelihoods: list[Any] | None
+    attempts: tuple[Action, ...]
     action: Action
     outcome: Outcome | None
     value: Digest | None
@@ -204,6 +205,7 @@ class SealShape(_Shape, frozen=True, kw_only=True):
     finished: str
     earlier: tuple[dict[str, Any], ...]
     attempt: Count
+    stopped: dict[str, Count] = {}
 
 
 def shaped(document: Mapping[str, Any], shape: type[T]) -> T:
