@@ -76,7 +76,7 @@ def rescore(run: Path, *, scoring: str, benchmark: str = "", name: str = "") -> 
     _check_source(old)
     before = old.read_plan()
     chosen = _chosen(before, scoring, benchmark)
-    plan = _plan(before, scoring, chosen, sealed=digest_of(old.read_seal()))
+    plan = _plan(before, scoring, chosen, seal=old.read_seal())
     store = RunStore(old.root.parent)
     new = store.run(name or f"{old.root.name}-{scoring}")
     if new.seal.exists():
@@ -116,9 +116,13 @@ def _chosen(plan: Mapping[str, Any], scoring: str, benchmark: str) -> frozenset[
     return chosen
 
 
-def _plan(before: Mapping[str, Any], scoring: str, chosen: frozenset[str], *, sealed: str) -> dict[str, Any]:
+def _plan(
+    before: Mapping[str, Any], scoring: str, chosen: frozenset[str], *, seal: Mapping[str, Any]
+) -> dict[str, Any]:
     entries = [entry | {"scoring": scoring} if entry["name"] in chosen else entry for entry in before["benchmarks"]]
-    link = {"plan": digest_of(before), "seal": sealed}
+    link = {"plan": digest_of(before), "seal": digest_of(seal)}
+    asked = seal.get("stopped") or before.get("rescored", {}).get("asked")
+    link |= {"asked": asked} if asked else {}
     return {**before, "code": own_identity(), "benchmarks": entries, "rescored": link}
 
 

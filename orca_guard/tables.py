@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from sys import intern
 from typing import Any, TypeAlias
 
-from orca_guard.correction import ASSUMES, Counts, corrected_json
+from orca_guard import sequential
+from orca_guard.correction import ASSUMES, Counts, corrected_json, not_corrected
 from orca_guard.errors import BadInput, suggest
-from orca_guard.gates import Found, Gate, subjects_of
+from orca_guard.gates import Found, Gate, sequential_of, subjects_of
 from orca_guard.items import OUTSIDE, Disposition
 from orca_guard.paired import Difference, difference
 from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
@@ -36,7 +38,13 @@ class Column:
 
 @dataclass(slots=True)
 class Table:
-    """A benchmark: where its items stand, what they belong to, and a column a subject."""
+    """A benchmark: where its items stand, what they belong to, and a column a subject.
+
+    Attributes:
+        sequential: whether items are asked in the order of their clusters, until its gates have ruled. Then only whole
+            clusters count.
+        asked: how many items were asked, from the first; None is all.
+    """
 
     benchmark: Mapping[str, Any]
     positions: dict[str, int]
@@ -44,6 +52,17 @@ class Table:
     groups: dict[str, dict[str, list[int]]]
     classes: dict[str, list[str]]
     columns: dict[str, Column]
+    sequential: bool = False
+    asked: int | None = None
+
+    @property
+    def whole(self) -> int:
+        """Position after the last item that counts."""
+        stop = len(self.clusters) if self.asked is None else self.asked
+        if stop < len(self.clusters) and (torn := self.clusters[stop]):
+            while stop and self.clusters[stop - 1] == torn:
+                stop -= 1
+        return stop
 
     def figures(self) -> Iterator[Figure]:
         """Of every subject and metric, over all items and each group."""
@@ -65,7 +84,9 @@ class Table:
 
     def _found(self, subject: str, metric: Mapping[str, Any], group: str) -> Cell:
         key, _, value = group.partition("=")
-        positions = self.groups[key][value] if group else range(len(self.clusters))
+        whole = self.whole
+        of_group = self.groups[key][value] if group else range(whole)
+        positions = of_group[: bisect_left(of_group, whole)]
         return Cell(self, self.columns[subject], metric, group, positions)
 
 
@@ -99,6 +120,10 @@ class Cell:
             names={name for position in self.positions if (name := classes[position])} if classes else (),
         )
 
+    def plain_sample(self) -> Sample:
+        """Of the items inside, as of one class."""
+        return self.sample(self.inside).without_classes()
+
     def of_scores(self, scores: Sequence[Any]) -> Cell:
         """The same items with other scores, in their order."""
         name = self.metric["name"]
@@ -109,12 +134,17 @@ class Cell:
 
     def estimate(self) -> Estimate:
         """The metric's number."""
-        return AGGREGATORS[self.metric["aggregate"]](self.sample(self.inside))
+        return self._estimate(self.sample(self.inside))
+
+    def _estimate(self, sample: Sample) -> Estimate:
+        if self.table.sequential:
+            return sequential.estimate(sample, self.metric["aggregate"])
+        return AGGREGATORS[self.metric["aggregate"]](sample)
 
     def figure(self) -> Figure:
         """As a seal holds it, without what it is a figure of."""
         inside = self.inside
-        estimate = AGGREGATORS[self.metric["aggregate"]](self.sample(inside))
+        estimate = self._estimate(self.sample(inside))
         low, high = map(self._told, estimate.interval(CONFIDENCE))
         return {
             "value": None if estimate.value is None else self._told(estimate.value),
@@ -125,7 +155,7 @@ class Cell:
             "unscored": estimate.unscored,
             "outside": len(self.positions) - len(inside),
             "counts": _counts(self.column, self.positions),
-            "corrected": corrected_json(estimate, self.quality) if self.metric["quality"] else None,
+            "corrected": self._corrected(estimate, CONFIDENCE) if self.metric["quality"] else None,
         }
 
     @property
@@ -140,16 +170,26 @@ class Cell:
         found = self._seen(estimate, confidence)
         if not self.metric["quality"]:
             return found
-        told = corrected_json(estimate, self.quality, confidence=_both_sides(confidence))
+        told = self._corrected(estimate, _both_sides(confidence))
         if told["value"] is None:
             return replace(found, low=0.0, high=1.0, note=f"not corrected: {told['reason']}")
         both = f"bounds also hold for the corrected rate {told['value']:.4f}, if it is so {ASSUMES}"
         return replace(found, low=min(found.low, told["low"]), high=max(found.high, told["high"]), note=both)
 
+    def _corrected(self, estimate: Estimate, confidence: float) -> dict[str, Any]:
+        if self.table.sequential:
+            return not_corrected("asking may have stopped early, and no corrected rate holds whenever one stops")
+        return corrected_json(estimate, self.quality, confidence=confidence)
+
     def _seen(self, estimate: Estimate, confidence: float) -> Found:
         low, high = map(self._told, estimate.interval(_both_sides(confidence)))
         value = None if estimate.value is None else self._told(estimate.value)
-        return Found(value=value, low=low, high=high, clusters=estimate.clusters)
+        note = ""
+        if self.table.sequential:
+            note = (
+                f"bounds that hold whenever asking stops; {self.table.whole} of {len(self.table.clusters)} items count"
+            )
+        return Found(value=value, low=low, high=high, clusters=estimate.clusters, note=note)
 
     def best(self, gate: Gate) -> Found:
         """If every item that is planned had the score that the gate likes best; of a margin, the baseline's."""
@@ -164,7 +204,7 @@ class Cell:
             low, high = step.interval(_both_sides(gate.confidence))
             wide = 2 if self.metric["scale"] == "signed" else 1
             return Found(value=step.value, low=wide * low, high=wide * high, clusters=step.clusters)
-        return self._seen(AGGREGATORS[self.metric["aggregate"]](sample), gate.confidence)
+        return self._seen(self._estimate(sample), gate.confidence)
 
     def minus(self, other: Cell) -> Difference:
         """Item by item, over those that are outside for neither."""
@@ -204,8 +244,10 @@ def _both_sides(confidence: float) -> float:
 
 def tables_of(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> dict[str, Table]:
     """A table a benchmark, without any record."""
+    stopping = sequential_of(plan)
     tables = {
-        row["name"]: Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}) for row in plan["benchmarks"]
+        row["name"]: Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}, row["name"] in stopping)
+        for row in plan["benchmarks"]
     }
     for item in items:
         _place(tables, item)

@@ -1,7 +1,7 @@
 """Figures, gates and verdict of a bundle computed again, from docs/bundle.md with the standard library alone.
 
 It takes records as they are (`independent_verifier.py` does not), and rates corrected for what a scorer misses, and
-agreement, too.
+agreement, too. Benchmarks that may stop early are for `independent_stops.py`.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def figures(run: Run) -> Iterator[Json]:
         for metric in entry["metrics"]:
             which = {"benchmark": entry["name"], "subject": subject["name"], "metric": metric["name"]}
             by = [f"{key}={value}" for key in metric["by"] for value in sorted({g[key] for g in own if key in g})]
-            for group in ["", *by]:
+            for group in ["", *by] if entry["name"] not in sequential(run.plan) else []:
                 rows, counts = rows_of(run, entry["name"], subject["name"], metric, group)
                 value, low, high = estimate(metric, rows, 0.025)
                 scored = [cluster for y, cluster, _ in rows if y not in {None, "outside"}]
@@ -180,6 +180,10 @@ def shared(quality: Json | None, subject: Json) -> list[str]:
     own = {*quality["weights"], *quality["rows"]} if quality and "pipeline" in subject else set()
     guards = [guard for guard in subject["identity"].get("guards", []) if own]
     return sorted(g["name"] for g in guards if own & set(re.findall("sha256:[0-9a-f]{64}", json.dumps(g))))
+
+
+def sequential(plan: Json) -> set[str]:
+    return {gate["benchmark"] for gate in plan["gates"] if gate["sequential"]}
 
 
 def clusters(names: list[str]) -> int:
@@ -202,13 +206,13 @@ def check_gates(run: Run) -> None:
         mine = [m for m in entry["metrics"] if m["name"] == gate["metric"]] if entry else []
         names = [s["name"] for s in subjects(plan, entry) if s["name"] != own] if entry else [""]
         for subject in [gate["subject"]] if gate["subject"] else names or [""]:
-            if any(m["quality"] or m["aggregate"] == "agreement" for m in mine):
+            if gate["sequential"] or any(m["quality"] or m["aggregate"] == "agreement" for m in mine):
                 rulings.append(rows.pop(0)["ruling"])  # it rests on what is not recomputed here
                 continue
             f, sign = looked(run, gate, entry, subject) or (None, None, None, 0), 1 if gate["at_most"] is None else -1
             limit = gate["at_least" if sign > 0 else "at_most"] if gate["margin"] is None else -gate["margin"]
             told, n = dict(zip(("value", "low", "high"), f, strict=False)), f[3]
-            good = told["value"] is not None and n >= 10
+            good = told["value"] is not None and n >= 10 and not gate["labels"]
             holds = good and sign * told["low" if sign > 0 else "high"] >= sign * limit
             missed = good and sign * told["high" if sign > 0 else "low"] < sign * limit
             rulings.append("pass" if holds else "fail" if missed else "inconclusive")
@@ -241,7 +245,8 @@ def verify(folder: Path) -> None:
         for item, y in zip([i["id"] for i in items if i["benchmark"] == b["benchmark"]], b["scores"], strict=True):
             row = records.setdefault((b["benchmark"], item, b["run"] + b["subject"]), {"scores": {}, "disposition": ""})
             row["scores"][b["metric"]] = y
-    pairs = zip(figures(run := Run(plan, seal, items, records)), seal["figures"], strict=True)
+    usual = [figure for figure in seal["figures"] if figure["benchmark"] not in sequential(plan)]
+    pairs = zip(figures(run := Run(plan, seal, items, records)), usual, strict=True)
     assert all(same(b | a, b) for a, b in pairs), "a figure is another"
     check_gates(run)
 

@@ -1,6 +1,7 @@
 """A verifier of bundles, written from docs/bundle.md with the standard library alone; it shares no code with ours.
 
-It does not read answers anew: those rules are no part of that page. Figures and gates are for `independent_figures.py`.
+It does not read answers anew: those rules are no part of that page. Figures and gates are for `independent_figures.py`,
+and whether a run stopped where it had to for `independent_stops.py`.
 It says nothing, or ends with 1 and what is wrong.
 """
 
@@ -157,6 +158,14 @@ def check_agreements(plan: Json, seal: Json, items: list[Json], records: dict[An
         assert metric["aggregate"] != "agreement" or near, f"it is {told} and should be {wanted}"
 
 
+def check_order(plan: Json, items: list[Json]) -> None:
+    seed = plan["nonce"] or plan["seed"]
+    for name in {gate["benchmark"] for gate in plan["gates"] if gate["sequential"]}:
+        own = [(item["cluster"], item["id"]) for item in items if item["benchmark"] == name]
+        keys = [(digest([seed, cluster, "" if cluster else i]), digest([seed, i])) for cluster, i in own]
+        assert keys == sorted(keys), f"the items of {name} do not stand in the order of the nonce"
+
+
 def verify(run: Path) -> None:
     [(raw, plan)], [(_, seal)] = lines(run / "plan.json"), lines(run / "seal.json")
     models = {model["name"]: model["identity"] for model in plan["models"]}
@@ -168,6 +177,7 @@ def verify(run: Path) -> None:
     items, unit = [fields for _, fields in lines(run / "items.jsonl")], -1
     texts: dict[str, str] = {}
     planned: dict[Any, tuple[Any, ...]] = {}
+    check_order(plan, items)
     for _, row in (line for path in run.glob("texts-*.jsonl") for line in lines(path)):
         salt = bytes.fromhex(row["salt"])
         assert (len(salt), digest(salt + row["text"].encode())) == (16, row["digest"]), "a text was changed"
@@ -175,7 +185,8 @@ def verify(run: Path) -> None:
     for entry in plan["benchmarks"]:
         for place, item in enumerate(i for i in items if i["benchmark"] == entry["name"]):
             unit += place % plan["unit"] == 0
-            for subject in subjects(plan, entry):
+            asked = place < seal.get("stopped", {}).get(entry["name"], len(items))
+            for subject in subjects(plan, entry) if asked else []:
                 identity = subject.get("pipeline") or subject["digest"]
                 planned[entry["name"], item["id"], subject["name"]] = (len(planned), unit, item, identity, entry)
     shards, records = [shard(path, digest(raw)) for path in sorted(run.glob("journal-*.jsonl"))], {}
@@ -189,7 +200,8 @@ def verify(run: Path) -> None:
             records[key] = record
         places = [planned[r["benchmark"], r["item"], r["subject"]][0] for r in found]
         assert places == sorted(places), "records are out of order"
-    assert len(records) == len(planned) == plan["records"] == seal["records"], "another number of records"
+    assert len(records) == len(planned) == seal["records"], "another number of records"
+    assert seal.get("stopped") or len(planned) == plan["records"], "another number of records than planned"
     assert sorted((s[2] for s in shards), key=lambda row: row["rank"]) == seal["shards"], "other shards are sealed"
     assert all(opened["world"] == len(shards) for opened, *_ in shards), "a shard is missing"
     wanted = (digest(raw), "complete", min(s[0]["started"] for s in shards), len(seal["earlier"]) + 1)

@@ -191,14 +191,21 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         note(f"{seal['cached']} of {seal['records']} records rest on answers kept from earlier runs", style="yellow")
     for doubt in _doubts(seal["figures"]):
         console().print(Text(plain(doubt), style="yellow"), soft_wrap=True)
-    for gate in seal["gates"]:
-        told = plain(f" {_asked(gate)}: {gate['reason']}")
-        console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
-    why = "" if seal["gates"] else " (measured, not judged: there is no gate; see --policy)"
-    console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
+    for name, items in seal.get("stopped", {}).items():
+        note(f"{name} stopped after {items} items: all its gates had ruled")
+    show_rulings(seal["gates"], ruling)
     note(f"sealed: {folder}  {digest_of(seal)}")
     note(f"check it with: orca-guard verify {folder}")
     return EXIT_CODES[ruling]
+
+
+def show_rulings(gates: Sequence[Mapping[str, Any]], ruling: Ruling) -> None:
+    """Every gate with its reason, and what all of them say."""
+    for gate in gates:
+        told = plain(f" {_asked(gate)}: {gate['reason']}")
+        console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
+    why = "" if gates else " (measured, not judged: there is no gate; see --policy)"
+    console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
 
 
 def _asked(gate: Mapping[str, Any]) -> str:

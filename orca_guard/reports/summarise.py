@@ -42,13 +42,20 @@ UNSEALED = "unsealed"
 _FIGURE = ("benchmark", "metric", "subject", "group")
 
 
-def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = False) -> Summary:
+def summarise(
+    folder: Path,
+    *,
+    checks: Sequence[Check] = (),
+    faulty: bool = False,
+    reviewed: tuple[str, Mapping[int, str]] = ("", {}),
+) -> Summary:
     """Everything that there is to say of a run.
 
     Args:
         folder: of the run, sealed or not.
         checks: what `verify` found.
         faulty: whether it found a fault.
+        reviewed: the verdict with people's labels, and what the gates say, by their numbers from 0, that take some.
 
     Raises:
         BadInput: this is no run, or its plan, items or seal cannot be read.
@@ -57,7 +64,7 @@ def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = Fals
     plan = bundle.read_plan()
     seal = bundle.read_seal() if bundle.seal.exists() else {}
     try:
-        made = _summary(bundle, plan, seal, tuple(checks), faulty=faulty)
+        made = _summary(bundle, plan, seal, tuple(checks), faulty=faulty, reviewed=reviewed)
         msgspec.convert(msgspec.to_builtins(made), Summary)  # whoever wrote the seal may have written anything
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, msgspec.MsgspecError) as error:
         told = f"{type(error).__name__}: {error}"
@@ -66,7 +73,13 @@ def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = Fals
 
 
 def _summary(
-    bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str, Any], checks: tuple[Check, ...], *, faulty: bool
+    bundle: Bundle,
+    plan: Mapping[str, Any],
+    seal: Mapping[str, Any],
+    checks: tuple[Check, ...],
+    *,
+    faulty: bool,
+    reviewed: tuple[str, Mapping[int, str]],
 ) -> Summary:
     gathered = gather(bundle, plan)
     chosen = excerpts.chosen(gathered)
@@ -85,7 +98,8 @@ def _summary(
         faulty=faulty,
         checks=checks,
         findings=_found(gathered, texts),
-        gates=tuple(_gate(row, said) for row in seal.get("gates", ())),
+        gates=tuple(_gate(row, said, reviewed[1].get(n, "")) for n, row in enumerate(seal.get("gates", ()))),
+        reviewed=reviewed[0],
         figures=figures,
         accounts=tuple(
             _account(name, subject, table) for name, table in gathered.tables.items() for subject in table.columns
@@ -144,11 +158,19 @@ def _run(bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str, Any], gathe
         seed=plan["seed"],
         nonce=plan["nonce"],
         records=sum(column.records for column in columns),
-        planned=plan["records"],
+        planned=plan["records"] - sum(_not_asked(plan, seal)),
         attempt=seal.get("attempt", 0),
         earlier=tuple(str(row.get("run", "")) for row in seal.get("earlier", ())),
         environment={str(key): str(value) for key, value in {**environment, **packages}.items() if value},
     )
+
+
+def _not_asked(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> list[int]:
+    """Records of benchmarks that stopped by their rule."""
+    rows = {row["name"]: row for row in plan["benchmarks"]}
+    subjects = {kind: len(plan["arms" if kind == "question" else "models"]) for kind in ("question", "score")}
+    stopped: Mapping[str, int] = seal.get("stopped", {})
+    return [(rows[name]["items"] - items) * subjects[rows[name]["kind"]] for name, items in stopped.items()]
 
 
 def _arm(row: Mapping[str, Any]) -> Arm:
@@ -224,7 +246,7 @@ def _corrected(row: Mapping[str, Any]) -> Corrected:
     return Corrected(**{key: row[key] for key in numbers}, assumes=row["assumes"], reason=row["reason"])
 
 
-def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
+def _gate(row: Mapping[str, Any], said: Sequence[Stated], reviewed: str) -> Gate:
     return Gate(
         **{key: str(row.get(key, "")) for key in _FIGURE},
         bound=_bound(row),
@@ -237,6 +259,7 @@ def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
         reason=row["reason"],
         because=row.get("because", ""),
         waived=_waived(gate_title(row), said),
+        reviewed=reviewed,
     )
 
 
@@ -285,6 +308,8 @@ def _what(fields: Mapping[str, str]) -> str:
             return f"{fields.get('gate')}, until {fields.get('expires')}: {fields.get('reason')}"
         case "labels":
             return f"{fields.get('rows')} labels by {fields.get('labellers')}"
+        case "noise":
+            return f"{fields.get('told')}, by run {fields.get('run', '').removeprefix('sha256:')[:12]}"
         case _:
             return "a line that cannot be read"
 

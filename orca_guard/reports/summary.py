@@ -130,6 +130,7 @@ class Gate:
         ruling: `pass`, `fail` or `inconclusive`.
         reason: in words.
         waived: the statement that waives it, in words; empty where none does. It changes no ruling.
+        reviewed: what it says with people's labels, of a gate that takes some.
     """
 
     benchmark: str
@@ -146,6 +147,7 @@ class Gate:
     reason: str
     because: str = ""
     waived: str = ""
+    reviewed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,6 +432,7 @@ class Summary:
         checks: of `verify`.
         findings: what a reader should not miss.
         gates, figures, accounts: as the names say.
+        reviewed: the verdict with people's labels; empty where no gate takes some.
         arms, models, benchmarks: as planned.
         not_measured: what is missing.
         coverage, limitations, published: what the figures speak to.
@@ -459,3 +462,4 @@ class Summary:
     excerpts: tuple[Excerpt, ...]
     left_out: tuple[LeftOut, ...]
     strange: int
+    reviewed: str = ""

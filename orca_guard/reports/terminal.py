@@ -51,6 +51,8 @@ def rendered(report: Summary) -> RenderableType:
     parts += _section("Findings", _findings(report))
     if report.gates:
         parts += _section("Gates", _gates(report))
+    if report.reviewed:
+        parts.append(safe(f"With people's labels all gates together say: {report.reviewed}"))
     if report.figures:
         parts += _section("Figures", _figures(report))
     parts += _section("What became of the items", _accounts(report))
@@ -106,6 +108,8 @@ def _gates(report: Summary) -> Table:
     table = _table(("gate", ""), ("ruling", ""), ("interval", ""))
     for number, gate in enumerate(report.gates, 1):
         name = safe(f"{number} {words.about(gate)} {gate.bound}")
+        if gate.reviewed:
+            name.append(f"\nwith labels: {shown(gate.reviewed)}", "cyan")
         if gate.waived:
             name.append(f"\nwaived: {shown(gate.waived)}", "yellow")
         ruling = Text(gate.ruling, STYLES.get(gate.ruling, ""))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orca_guard.errors import BadInput
-from orca_guard.identity import digest_file, digest_of
+from orca_guard.gates import sequential_of
+from orca_guard.identity import digest_file
 from orca_guard.items import TAGS, TRAINING, Item, item_digest
 from orca_guard.journal.chain import Fault
-from orca_guard.journal.units import Section
+from orca_guard.journal.units import Section, place_in_order
 from orca_guard.packs import read_pack
 from orca_guard.verify.planned import Planned
 from orca_guard.verify.report import Check, Ledger, Status
@@ -79,7 +81,8 @@ def _compared(entry: BenchmarkShape, planned: Planned, items: Sequence[Item]) ->
     section = planned.schedule.sections[entry.name]
     tagged = "training" in planned.plan
     yield from _digests(section, {item.id: item for item in items}, tagged=tagged)
-    yield from _choice(entry, section, items, planned.shape.nonce or planned.shape.seed)
+    stopping = entry.name in sequential_of(planned.plan)
+    yield from _choice(entry, section, items, planned.seed, by_cluster=stopping)
 
 
 def _digests(section: Section, pack: Mapping[str, Item], *, tagged: bool) -> Iterator[Fault]:
@@ -97,10 +100,13 @@ def _digests_of(item: Item, *, tagged: bool) -> set[str]:
     return {item_digest(one) for one in (of_tags if tagged else (item,))}
 
 
-def _choice(entry: BenchmarkShape, section: Section, items: Sequence[Item], seed: str | int) -> Iterator[Fault]:
+def _choice(
+    entry: BenchmarkShape, section: Section, items: Sequence[Item], seed: str | int, *, by_cluster: bool
+) -> Iterator[Fault]:
     """The planned items, and those left out, are the first in an order that the seed and the ids alone decide."""
     left_out = {row.id for row in entry.not_covered}
-    order = sorted((item.id for item in items), key=lambda name: digest_of([seed, name]))
+    key = partial(place_in_order, seed, by_cluster=by_cluster)
+    order = [item.id for item in sorted(items, key=lambda item: key(item.id, item.cluster))]
     asked = [name for name in order[: len(section.items) + len(left_out)] if name not in left_out]
     passed_over = [name for name in asked if name not in section.items]
     if passed_over:

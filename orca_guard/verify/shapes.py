@@ -204,6 +204,7 @@ class SealShape(_Shape, frozen=True, kw_only=True):
     finished: str
     earlier: tuple[dict[str, Any], ...]
     attempt: Count
+    stopped: dict[str, Count] = {}
 
 
 def shaped(document: Mapping[str, Any], shape: type[T]) -> T:
