@@ -44,7 +44,7 @@ format: $(VENV)/.linting  ## put style and format right
 
 check: test types lint  ## tests, types, style
 
-# Hours on two CPU cores; a run that is cut short goes on.
+# At most three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
 NANO    := build/nano
 nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put it in place
 	$(call say,Training: it goes on where it was cut short)
