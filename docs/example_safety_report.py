@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 PAGE = Path(__file__).parent / "example-safety-report.md"
-BENCHMARKS = ("safety",)
+WORDS = ("--suite", "safety")
 
 HEAD = """\
 # A safety report, as an example
@@ -38,14 +38,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of data, as `orca-guard data list` describes it")
     parser.add_argument("--keep", type=Path, help="folder for the run")
+    parser.add_argument("--limit", type=int, help="most items of each benchmark; all of the suite's if not given")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         runs = given.keep or Path(temporary)
-        suites = [part for name in BENCHMARKS for part in ("--suite", name)]
+        words = [*WORDS, *(["--limit", str(given.limit)] if given.limit else [])]
         if not (runs / "safety" / "seal.json").exists():
-            _orca_guard("audit", *suites, "--data", given.data, "--out", runs, "--run", "safety", wanted={0, 3})
+            _orca_guard("audit", *words, "--data", given.data, "--out", runs, "--run", "safety", wanted={0, 3})
         _orca_guard("verify", runs / "safety", wanted={0})
-        PAGE.write_text(page(runs / "safety"), "utf-8")
+        PAGE.write_text(page(runs / "safety", " ".join(words)), "utf-8")
     print(PAGE)
 
 
@@ -56,16 +57,15 @@ def _orca_guard(*words: object, wanted: set[int]) -> None:
         sys.exit(f"orca-guard {words[0]} ended with {code}")
 
 
-def page(run: Path) -> str:
+def page(run: Path, words: str) -> str:
     """The whole page."""
     plan, seal = (json.loads((run / name).read_text("utf-8")) for name in ("plan.json", "seal.json"))
-    return HEAD + "\n".join((*_told(plan, seal), *_benchmarks(plan), *_figures(plan, seal["figures"]))) + "\n"
+    return HEAD + "\n".join((*_told(plan, seal, words), *_benchmarks(plan), *_figures(plan, seal["figures"]))) + "\n"
 
 
-def _told(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> Iterator[str]:
+def _told(plan: Mapping[str, Any], seal: Mapping[str, Any], words: str) -> Iterator[str]:
     started, finished = (datetime.fromisoformat(seal[key]) for key in ("started", "finished"))
-    suites = " ".join(f"--suite {name}" for name in BENCHMARKS)
-    yield f"`orca-guard audit {suites} --data DIR`, and `orca-guard verify`:"
+    yield f"`orca-guard audit {words} --data DIR`, and `orca-guard verify`:"
     yield ""
     yield f"- {plan['items']['count']:,} items, {seal['records']:,} records under {len(plan['arms'])} arms, in"
     minutes = (finished - started).total_seconds() / 60

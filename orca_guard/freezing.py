@@ -28,7 +28,7 @@ from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
-from orca_guard.policies import policy_of
+from orca_guard.policies import Policy, policy_of
 from orca_guard.sequential import LEAST_PLANNED
 
 Step = Callable[[str, int, int], None]
@@ -109,17 +109,32 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         **({"training": training} if training else {}),
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
-    plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
-    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
-    own, plan["baselines"] = with_baselines(table.gates, asked)
-    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], plan)
-    plan["gates"] = [gate_json(gate) for gate in gates]
+    plan |= _gates(table, policies, plan, benchmarks)
     frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
     _check_enough(benchmarks, sequential_of(plan))
+    _check_passable(frozen)
+    return frozen
+
+
+def _gates(
+    table: AuditTable, policies: Iterable[Policy], plan: Mapping[str, Any], benchmarks: Iterable[Planned]
+) -> dict[str, Any]:
+    """All gates, the request's own and those of policies, with these and the runs that some are held against."""
+    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
+    own, baselines = with_baselines(table.gates, asked)
+    given = {**plan, "baselines": baselines}
+    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], given)
+    named = [{"name": policy.name, "digest": policy.digest} for policy in policies]
+    return {"policies": named, "baselines": baselines, "gates": [gate_json(gate) for gate in gates]}
+
+
+def _check_passable(frozen: Frozen) -> None:
+    """That a model without fault would pass every gate."""
+    plan = frozen.plan
+    gates = gates_of(plan["gates"], plan)
     if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
         more = "ask more items, or loosen the gate"
         raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
-    return frozen
 
 
 def _held_against_training(

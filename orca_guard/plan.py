@@ -54,11 +54,11 @@ class JudgeTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[[judges]]`: who judges answers by a rubric. One of `model`, `guard` and `classifier` is there.
 
     Attributes:
-        rubric: which; empty is every rubric that no other table names.
+        rubric: which; empty is every rubric that no other table names, and that has no judge of its own.
         model: as a pipeline's model, or just its name.
         guard: a guard or scorer plugin: a hit at its threshold is a verdict.
         classifier: directory or hub id of a sequence classifier that reads question and answer as a pair.
-        label: of that classifier: whose score is held against the threshold.
+        label: of that classifier: the one whose score is held against the threshold.
         threshold: of guard or classifier; absent is the guard's own, or 0.5.
         options: of the guard.
     """

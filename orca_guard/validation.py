@@ -265,7 +265,6 @@ def calibrated(
     seconds = time.perf_counter() - started
     threshold = threshold_under(every[: len(dev)], bound)
     told = _by(every[len(dev) :], lambda one: one.row.set or data.name)
-    evidence = [_on(name, rows, threshold) for name, rows in told.items()]
     characters = sum(len(row.text) + sum(map(len, row.context)) for row in (*dev, *report))
     return OperatingPoint(
         guard=table.name,
@@ -274,7 +273,7 @@ def calibrated(
         threshold=threshold,
         bound=bound,
         dev=labelled.told(dev),
-        sets=tuple(operating.worst_first(evidence)),
+        sets=tuple(operating.worst_first([_on(name, rows, threshold) for name, rows in told.items()])),
         relevant=relevant,
         unscored=sum(one.score is None for one in every),
         ms=round(seconds * 1e6 * CHARACTERS / max(1, characters), 3),

@@ -92,8 +92,9 @@ class Judge(ABC):
         shown = self.shown(item, answer)
         try:
             said, raw, tokens = yield from self._asked(item, answer, shown)
-        except OrcaGuardError as error:
-            return Heard(judge=self.rubric.name, of=of, asked=shown, why=str(error))
+        except Exception as error:  # noqa: BLE001  # whatever a judge raises costs its verdict, and never the answer
+            why = str(error) if isinstance(error, OrcaGuardError) else f"{type(error).__name__}: {error}"
+            return Heard(judge=self.rubric.name, of=of, asked=shown, why=why or type(error).__name__)
         score, why = verdict(self.rubric, said, raw, self.threshold)
         return Heard(
             judge=self.rubric.name, of=of, asked=shown, said=said, raw=raw, score=score, why=why, tokens=tokens
@@ -115,12 +116,11 @@ class ModelJudge(Judge):
     """A language model that is asked by the rubric's prompt and decodes greedily."""
 
     model: Model
-    before: Target | None = None
 
     @property
     def targets(self) -> Mapping[str, Target]:
         """The model, under a name of its own."""
-        return {self._target: self.before or self.model}
+        return {self._target: self.model}
 
     @property
     def _target(self) -> str:

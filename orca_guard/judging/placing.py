@@ -46,12 +46,17 @@ def rubrics_of(benchmark: Benchmark) -> tuple[Rubric, ...]:
 
 
 def table_for(rubric: Rubric, tables: Iterable[JudgeTable]) -> JudgeTable | None:
-    """Who judges by a rubric: whoever is named for it, or for all; else whom the rubric names; None is nobody."""
+    """Who judges by a rubric: whoever is named for it; else whom it names itself; else who is named for all the rest.
+
+    None is nobody: also where a guard is named for all, and no guard can judge by this one.
+    """
     named = {table.rubric: table for table in tables}
-    found = named.get(rubric.name) or named.get("")
-    if found is not None and (found.guard or found.classifier) and rubric.hit is None and not found.rubric:
-        return None  # named for all rubrics, and no scorer can judge by this one
-    return found or (JudgeTable.of(rubric.default) if rubric.default else None)
+    if rubric.name in named:
+        return named[rubric.name]
+    if rubric.default:
+        return JudgeTable.of(rubric.default)
+    rest = named.get("")
+    return None if rest is not None and rest.guard and rubric.hit is None else rest
 
 
 def judge_of(
@@ -73,9 +78,11 @@ def judge_of(
     """
     if table.model:
         return _model_judge(rubric, table, host, opener=opener, models=models)
-    if rubric.hit is None:
-        raise BadInput(f"rubric {rubric.name!r} is judged by a model, and {table.who} is none")
     if table.guard:
+        if rubric.hit is None:
+            raise BadInput(
+                f"no guard can judge by rubric {rubric.name!r}, {table.who} as little as others: name a model"
+            )
         guard = GuardTable(name=table.guard, threshold=table.threshold, options=table.options, timeout_s=600.0)
         pipeline = alone(guard, host, offline=offline).under(f"judge {rubric.name}", target="no model")
         [place] = pipeline.guards

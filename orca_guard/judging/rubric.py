@@ -51,7 +51,8 @@ class Rubric:
         verdicts: word → the score that it stands for, from 0 to 1. Words are told apart without case.
         shows: what stands beside the answer, in this order.
         cut: `line` judges the first line of the answer alone.
-        hit: the score that a guard's hit stands for; None where no guard can judge this.
+        hit: the score that a guard's hit stands for; None where no guard can judge this. A classifier's label stands
+            for the same, or for the highest score.
         default: who judges where nobody is named, as `--judge` takes it; empty is nobody.
         tokens: most that a judge may write.
         sentinels: 20 or more of the highest score and of the lowest; no part of what a plan says of it.
@@ -127,10 +128,11 @@ def verdict(rubric: Rubric, said: str, raw: float | None, threshold: float | Non
     if threshold is None:
         score = rubric.score(said)
         return score, "" if score is not None else f"its reply is none of {', '.join(rubric.verdicts)}"
-    if raw is None or rubric.hit is None:
+    if raw is None:
         return None, "it gave no score"
     high, low = max(rubric.verdicts.values()), min(rubric.verdicts.values())
-    return rubric.hit if raw >= threshold else (low if rubric.hit == high else high), ""
+    hit = high if rubric.hit is None else rubric.hit
+    return hit if raw >= threshold else (low if hit == high else high), ""
 
 
 def rubric_json(rubric: Rubric) -> dict[str, Any]:

@@ -11,15 +11,18 @@ from typing import Any
 import pytest
 
 from orca_guard.cli import invoke
+from orca_guard.drive import Streamed, drive
 from orca_guard.errors import BadInput, ConfigurationChanged, DataAbsent, PluginFailed
 from orca_guard.freezing import freeze
 from orca_guard.host import Host
 from orca_guard.items import Metric
 from orca_guard.journal.bundle import Bundle
+from orca_guard.judging.asking import ClassifierJudge, Heard
 from orca_guard.judging.hygiene import FEWEST, INJECTIONS, sentinels
+from orca_guard.judging.placing import table_for
 from orca_guard.plan import BenchmarkTable, JudgeTable, Request
 from orca_guard.rescore import rescore
-from orca_guard.testing import check_benchmark
+from orca_guard.testing import ScriptedClassifiers, check_benchmark
 from orca_guard.testing.judges import known_judge
 from orca_guard.testing.known import known_models
 from orca_guard.verify import verify
@@ -155,8 +158,40 @@ def test_rubrics_without_enough_sentinels_are_refused(benchmark: Colours, why: s
 
 
 def test_no_scorer_judges_what_only_a_reader_can() -> None:
-    with pytest.raises(BadInput, match="judged by a model"):
+    with pytest.raises(BadInput, match="no guard can judge by rubric 'blue'"):
         freeze(asked(arm("oracle"), judges=(JudgeTable(rubric="blue", guard="length"),)), by())
+
+
+def test_a_classifier_reads_question_and_answer_as_a_pair() -> None:
+    server = ScriptedClassifiers(script=lambda pair: {"Blue": float("blue" in pair[1]), "other": 0.2})
+    judge = ClassifierJudge(
+        rubric=BLUE, who="classifier", identity={}, threshold=0.5, server=server, reference="./dir", label="blue"
+    )
+    [one] = [item for item in COLOURS.items({}) if item.id == "sky"]
+    tasks = ((text, judge.hear(one, text)) for text in ("It is blue.", "It is red."))
+    done = {event.key: event.result for event in drive(tasks, judge.targets) if not isinstance(event, Streamed)}
+    assert {text: heard.score for text, heard in done.items()} == {"It is blue.": 1.0, "It is red.": 0.0}  # type: ignore[union-attr]
+    assert server.asked[0].texts == (("Which colour is sky?", "It is blue."),)
+
+
+def test_a_judge_that_breaks_costs_its_verdict_and_no_answer() -> None:
+    server = ScriptedClassifiers(script=lambda _: RuntimeError("out of memory"))
+    judge = ClassifierJudge(
+        rubric=BLUE, who="classifier", identity={}, threshold=0.5, server=server, reference="./dir", label="blue"
+    )
+    [one] = [item for item in COLOURS.items({}) if item.id == "sky"]
+    [event] = drive([("sky", judge.hear(one, "It is blue."))], judge.targets)
+    assert isinstance(event.result, Heard)  # type: ignore[union-attr]
+    assert (event.result.score, event.result.why) == (None, "RuntimeError: out of memory")  # type: ignore[union-attr]
+
+
+def test_a_rubrics_own_judge_comes_before_one_for_all() -> None:
+    toxic = replace(BLUE, default="guard:toxicity", hit=1.0)
+    everyone, one = JudgeTable(model="nano"), JudgeTable(rubric="blue", model="other")
+    assert table_for(toxic, [everyone]) == JudgeTable(guard="toxicity")
+    assert table_for(toxic, [everyone, one]) == one
+    assert table_for(BLUE, [everyone]) == everyone
+    assert table_for(BLUE, [JudgeTable(guard="length")]) is None
 
 
 def test_half_of_the_injected_sentinels_are_of_either_kind() -> None:
