@@ -257,10 +257,9 @@ def calibrated(
     sets = _by(report, lambda row: row.set or data.name)
     if relevant and relevant not in sets:
         raise UsageError(f"no row to report on is of a set {relevant!r}. There is: {', '.join(sets)}.")
-    for name, rows in (("dev", dev), ("report", report)):
-        _check_enough(f"the {name} part", rows)
-    for name, rows in sets.items():
-        _check_enough(f"the report part of {name}", rows)
+    parts = {"the dev part": dev, "the report part": report}
+    for name, rows in (parts | {f"the report part of {name}": rows for name, rows in sets.items()}).items():
+        _check_enough(name, rows)
     started = time.perf_counter()
     every = scored(pipeline, [*dev, *report], step=lambda done: step(done, len(dev) + len(report)))
     seconds = time.perf_counter() - started
