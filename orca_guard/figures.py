@@ -21,7 +21,7 @@ TOLERANCE = 1e-9
 
 _KEY = ("benchmark", "subject", "metric", "group")
 _NUMBERS = ("value", "low", "high", "n", "clusters", "unscored", "outside")
-_VOLATILE = frozenset({"n", "prev", "seconds"})
+_VOLATILE = frozenset({"n", "prev", "seconds", "sureness"})
 
 
 class Measured:
@@ -211,8 +211,8 @@ def figures_of(
 def results_digest(records: Iterable[Mapping[str, Any]]) -> str:
     """Digest of what a run found, without when and where it found it.
 
-    Of every record of an item, without `seconds` and the chain's `n` and `prev`, the SHA-256 of its canonical JSON;
-    of all those together, sorted, the SHA-256. So neither shards nor the order of records play a part.
+    Of every record of an item, without `seconds`, `sureness` and the chain's `n` and `prev`, the SHA-256 of its
+    canonical JSON; of all those together, sorted, the SHA-256. So neither shards nor the order of records play a part.
     """
     digests = sorted(_record_digest(record) for record in records if record.get("kind") == "item")
     whole = hashlib.sha256()

@@ -28,7 +28,7 @@ from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
-from orca_guard.policies import policy_of
+from orca_guard.policies import Policy, policy_of
 from orca_guard.sequential import LEAST_PLANNED
 
 Step = Callable[[str, int, int], None]
@@ -91,8 +91,8 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     work = Work()
     policies = [policy_of(name) for name in table.policies]
     stopping = sequential_of({"gates": [*table.gates, *(gate for policy in policies for gate in policy.gates)]})
-    benchmarks = [_planned(one, table, subjects, stopping, work=work, step=step) for one in found]
-    benchmarks, training = _held_against_training(benchmarks, table, step)
+    fitting, unfit = _fitting(found, partial(_planned, table, subjects, stopping, work=work, step=step))
+    benchmarks, training = _held_against_training(fitting, table, step)
     plan: dict[str, Any] = {
         "format": FORMAT,
         "name": table.name,
@@ -103,23 +103,38 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "arms": subjects.arm_entries(),
         "models": subjects.model_entries(),
         "benchmarks": [planned.entry for planned in benchmarks],
-        "absent": absent,
+        "absent": [*absent, *unfit],
         "items": {"count": sum(len(b.items) for b in benchmarks), "digest": digest_bytes(item_lines(benchmarks))},
         "requires": required,
         **({"training": training} if training else {}),
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
-    plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
-    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
-    own, plan["baselines"] = with_baselines(table.gates, asked)
-    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], plan)
-    plan["gates"] = [gate_json(gate) for gate in gates]
+    plan |= _gates(table, policies, plan, benchmarks)
     frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
     _check_enough(benchmarks, sequential_of(plan))
+    _check_passable(frozen)
+    return frozen
+
+
+def _gates(
+    table: AuditTable, policies: Iterable[Policy], plan: Mapping[str, Any], benchmarks: Iterable[Planned]
+) -> dict[str, Any]:
+    """All gates, the request's own and those of policies, with these and the runs that some are held against."""
+    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
+    own, baselines = with_baselines(table.gates, asked)
+    given = {**plan, "baselines": baselines}
+    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], given)
+    named = [{"name": policy.name, "digest": policy.digest} for policy in policies]
+    return {"policies": named, "baselines": baselines, "gates": [gate_json(gate) for gate in gates]}
+
+
+def _check_passable(frozen: Frozen) -> None:
+    """That a model without fault would pass every gate."""
+    plan = frozen.plan
+    gates = gates_of(plan["gates"], plan)
     if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
         more = "ask more items, or loosen the gate"
         raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
-    return frozen
 
 
 def _held_against_training(
@@ -259,8 +274,8 @@ def _check_sound(names: Iterable[str], pipelines: Mapping[str, Pipeline]) -> Non
                 )
             if not point.sound:
                 raise NotReady(
-                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is no better than an AUROC "
-                    f"of {point.auroc.low:.2f} on {point.data}; {LEAST_AUROC} is asked of it"
+                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is {point.weak}; "
+                    f"{LEAST_AUROC} is asked of it"
                 )
 
 
@@ -360,8 +375,25 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
             yield table, registry.find(name)
 
 
+class _NothingFits(BadInput):
+    """A benchmark all of whose items are longer than a model's context."""
+
+
+def _fitting(found: Iterable[_Found], plan: Callable[[_Found], Planned]) -> tuple[list[Planned], list[dict[str, str]]]:
+    """What can be asked, and what is not run because nothing of it fits: that stops no other benchmark."""
+    planned, faults = list[Planned](), dict[str, _NothingFits]()
+    for one in found:
+        try:
+            planned.append(plan(one))
+        except _NothingFits as error:
+            faults[one.benchmark.name] = error
+    if not planned:
+        raise next(iter(faults.values()))
+    return planned, [{"benchmark": name, "reason": str(error)} for name, error in faults.items()]
+
+
 def _planned(
-    found: _Found, table: AuditTable, subjects: _Subjects, stopping: Collection[str], *, work: Work, step: Step
+    table: AuditTable, subjects: _Subjects, stopping: Collection[str], found: _Found, *, work: Work, step: Step
 ) -> Planned:
     benchmark = found.benchmark
     check_possible(benchmark, [*subjects.models.values()])
@@ -378,7 +410,7 @@ def _planned(
     kept = tuple(item for item in items if not reasons[item.id])
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
     if len(kept) == len(found.sentinels):
-        raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
+        raise _NothingFits(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
     return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=found.metrics, items=kept)
 
 

@@ -31,6 +31,7 @@ def question_record(
         "passes": [_pass(step, address) for step in case.passes],
         "answer": _segment(answer.segment, address) if answer.segment else None,
         "likelihoods": None,
+        "attempts": [attempt.action.value for attempt in case.attempts],
         "action": answer.action.value,
         "strategy": answer.strategy,
         "outcome": answer.outcome.value if answer.outcome else None,
@@ -39,6 +40,7 @@ def question_record(
         **({"judged": [_heard(one, address) for one in heard]} if heard else {}),
         **_cached(sum(step.generation.cached for step in case.passes)),
         "tokens": list(answer.tokens),
+        **_sureness(case.passes),
         "seconds": round(answer.seconds, 4),
         **_result(disposition, scores, rules, answer.error or answer.reason),
     }
@@ -56,6 +58,7 @@ def score_record(item: Item, reply: Scores | Failure, *, rules: Rules, address: 
         "passes": [],
         "answer": None,
         "likelihoods": rows or None,
+        "attempts": [],
         "action": "error" if disposition is Disposition.ERROR else "allow",
         "strategy": "",
         "outcome": None,
@@ -66,6 +69,13 @@ def score_record(item: Item, reply: Scores | Failure, *, rules: Rules, address: 
         "seconds": 0.0,
         **_result(disposition, scores, rules, why),
     }
+
+
+def _sureness(passes: Sequence[Pass]) -> dict[str, Any]:
+    """Mean log-probability and entropy of every pass, where the model told them of any."""
+    told = [(step.generation.logprob, step.generation.entropy) for step in passes]
+    pairs = [None if None in pair else [round(number, 4) for number in pair if number is not None] for pair in told]
+    return {"sureness": pairs} if any(pairs) else {}
 
 
 def _cached(count: int) -> dict[str, int]:

@@ -19,9 +19,14 @@ from orca_guard.paired import Difference, difference
 from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
-"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
-scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that occur, `corrected` for
-what a scorer misses (None where none takes part), and `circular`, the guards that share something with that scorer."""
+"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`; see `ATTEMPTS`), `value` (None
+where nothing is scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that
+occur, `corrected` for what a scorer misses (None where none takes part), and `circular`, the guards that share
+something with that scorer."""
+
+ATTEMPTS = "attempts"
+"""The group of figures that tell what a subject comes to when it may try so often and no more: `attempts=1`. Every
+attempt is another chance for what guards miss, so a rate of harm is told against their number."""
 
 _DISPOSITIONS = tuple(Disposition)
 _NOT_SEEN = -1
@@ -34,6 +39,30 @@ class Column:
 
     dispositions: array[int]
     scores: dict[str, array[float]]
+    attempts: dict[int, tuple[str, ...]]
+    """Of items that were tried more than once: what guards made of each attempt."""
+
+    @property
+    def most(self) -> int:
+        """Attempts at the item that was tried most often."""
+        return max(map(len, self.attempts.values()), default=1)
+
+    def within(self, attempts: int, credits: Mapping[str, Mapping[str, Any]]) -> Column:
+        """If items may be tried so often and no more: where guards stopped all of these attempts, nothing is shown.
+
+        Args:
+            attempts: most of one item.
+            credits: metric → what every disposition is worth.
+        """
+        dispositions, scores = self.dispositions[:], {name: values[:] for name, values in self.scores.items()}
+        for position, actions in self.attempts.items():
+            if len(actions) > attempts:
+                stopped = "block" in actions[:attempts]
+                end = Disposition.BLOCKED if stopped else Disposition.ABSTAINED
+                dispositions[position] = _DISPOSITIONS.index(end)
+                for name, values in scores.items():
+                    values[position] = _score({name: credits[name].get(end.value)}, name, "a disposition table")
+        return Column(dispositions, scores, {})
 
 
 @dataclass(slots=True)
@@ -72,6 +101,20 @@ class Table:
                 for group in ("", *groups):
                     which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
                     yield which | {"group": group} | self._found(subject, metric, group).figure()
+            yield from self._by_attempts(subject)
+
+    def _by_attempts(self, subject: str) -> Iterator[Figure]:
+        """Of a subject that tried again, every metric over all items, for every number of attempts."""
+        column, metrics = self.columns[subject], self.benchmark["metrics"]
+        if not column.attempts:
+            return
+        credit = {metric["name"]: metric["credit"] for metric in metrics}
+        columns = [column.within(most, credit) for most in range(1, column.most + 1)]
+        for metric in metrics:
+            for most, within in enumerate(columns, 1):
+                which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
+                cell = Cell(self, within, metric, "", range(len(self.clusters)))
+                yield which | {"group": f"{ATTEMPTS}={most}"} | cell.figure()
 
     def cell(self, subject: str, metric: str, group: str) -> Cell | None:
         """None where there is no such figure."""
@@ -130,7 +173,7 @@ class Cell:
         values = array("d", [_score({name: score}, name, "a baseline") for score in scores])
         if len(values) != len(self.scores):
             raise BadInput(f"a baseline has {len(values)} scores for {len(self.scores)} items")
-        return replace(self, column=Column(self.column.dispositions, {name: values}))
+        return replace(self, column=Column(self.column.dispositions, {name: values}, {}))
 
     def estimate(self) -> Estimate:
         """The metric's number."""
@@ -276,7 +319,7 @@ def _known(metric: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _column(items: int, metrics: Iterable[str]) -> Column:
     scores = {metric: array("d", [math.nan]) * items for metric in metrics}
-    return Column(array("b", [_NOT_SEEN]) * items, scores)
+    return Column(array("b", [_NOT_SEEN]) * items, scores, {})
 
 
 def _place(tables: Mapping[str, Table], item: Mapping[str, Any]) -> None:
@@ -306,6 +349,14 @@ def enter(tables: Mapping[str, Table], record: Mapping[str, Any]) -> None:
     column.dispositions[position] = _disposition(record.get("disposition"), name)
     for metric, values in column.scores.items():
         values[position] = _score(record.get("scores"), metric, name)
+    if len(actions := _attempts(record.get(ATTEMPTS, ()), name)) > 1:
+        column.attempts[position] = actions
+
+
+def _attempts(actions: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(actions, list | tuple) or not all(isinstance(action, str) for action in actions):
+        raise BadInput(f"{name} has the attempts {actions!r}, which are no list of actions")
+    return tuple(map(intern, actions))
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:

@@ -205,7 +205,7 @@ def test_records_are_not_kept() -> None:
 # --- the digest of results -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("change", [{"seconds": 9.0}, {"n": 8}, {"prev": "sha256:ff"}])
+@pytest.mark.parametrize("change", [{"seconds": 9.0}, {"sureness": [[-0.5, 0.1]]}, {"n": 8}, {"prev": "sha256:ff"}])
 def test_times_and_chains_are_no_results(change: dict[str, Any]) -> None:
     assert results_digest([r | change for r in RECORDS if r["kind"] == "item"]) == results_digest(RECORDS)
 

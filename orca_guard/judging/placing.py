@@ -169,12 +169,13 @@ def _quality(judge: GuardJudge) -> Quality | None:
     point = place.point
     if point is None or point.threshold != judge.threshold or judge.rubric.hit != 1.0:
         return None
-    hits, others = point.tpr.n, point.fpr.n
-    found, wrong = round(point.tpr.value * hits), round(point.fpr.value * others)
+    known = point.decisive
+    hits, others = known.tpr.n, known.fpr.n
+    found, wrong = round(known.tpr.value * hits), round(known.fpr.value * others)
     return Quality(
         scorer=judge.who,
         weights=tuple(sorted(digests_in(judge.identity.get("classifiers", ())))),
         rows=(point.dev.digest,),
-        measured_on=(point.report.digest,),
+        measured_on=(known.rows.digest,),
         counts={"": Counts(tp=found, fn=hits - found, tn=others - wrong, fp=wrong)},
     )

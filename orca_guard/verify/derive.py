@@ -296,6 +296,9 @@ def _contradiction(record: Record) -> str:
         (record.likelihoods is None, "a question has no likelihoods"),
         (not (shown and stopped), "there is an answer to a question that a guard stopped"),
         (blocked, "it is blocked, and no guard blocked it"),
+        (len(record.attempts) <= len(record.passes), "it has more attempts than passes"),
+        (not any(one in _SHOWN for one in record.attempts[:-1]), "it was tried again after guards let it through"),
+        (not shown or record.attempts[-1:] in {(Action.ALLOW,), (Action.REDACT,)}, "no attempt was let through"),
     )
     return next((why for holds, why in rules if not holds), "")
 

@@ -176,6 +176,7 @@ class Record(_Shape, frozen=True, kw_only=True):
     passes: tuple[PassShape, ...]
     answer: AnswerShape | None
     likelihoods: list[Any] | None
+    attempts: tuple[Action, ...]
     action: Action
     outcome: Outcome | None
     value: Digest | None

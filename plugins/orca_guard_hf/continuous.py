@@ -13,7 +13,7 @@ from orca_guard.contracts import Reported
 from orca_guard.types import Failure, Generate, Generation, Partial
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.feed import Feed
-from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, take
+from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, sureness, take
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
 from orca_guard_hf.slots import Run, Slots
@@ -162,8 +162,9 @@ class Continuous:
         """One forward; whoever has been read to the end gets a token more."""
         logits, ready = self._budget.within(self._read)
         rows = [place.row for place in ready]
-        for row, token in zip(rows, choose(rows, logits), strict=True):
-            take(row, token, self._limits.stop_ids)
+        tokens = choose(rows, logits)
+        for row, token, sure in zip(rows, tokens, sureness(logits, tokens), strict=True):
+            take(row, token, self._limits.stop_ids, sure)
         late = [place for place in self._going.values() if place not in ready and place.row.late]
         for place in [*ready, *late]:
             with self._network.lock:

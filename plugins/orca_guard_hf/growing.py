@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError, PromptTooLong
@@ -34,6 +35,8 @@ class Row:
     stops: tuple[str, ...]
     sampler: Sampler | None
     ids: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    entropy: float = 0.0
     finish: Finish | None = None
     error: OrcaGuardError | None = None
     shown: str = ""
@@ -110,8 +113,26 @@ def choose(rows: Sequence[Row], logits: Tensor) -> list[int | None]:
     return chosen
 
 
-def take(row: Row, token: int | None, stop_ids: frozenset[int]) -> None:
-    """Add a token to a row, or end it by one that ends answers, or by one that could not be chosen."""
+def sureness(logits: Tensor, tokens: Sequence[int | None]) -> list[tuple[float, float]]:
+    """Log-probability of each row's token, and entropy of what it was chosen from, in nats.
+
+    Before temperature and cuts: what the model says, and not what was made of it. [rows, vocabulary] → a pair a row.
+    """
+    chances = logits.softmax(-1)
+    picked = torch.tensor([[token or 0] for token in tokens], device=logits.device)
+    found = torch.stack((chances.gather(-1, picked).squeeze(-1).log(), torch.special.entr(chances).sum(-1)), dim=-1)
+    return [(pair[0], pair[1]) for pair in found.tolist()]
+
+
+def take(row: Row, token: int | None, stop_ids: frozenset[int], sure: tuple[float, float] = (0.0, 0.0)) -> None:
+    """Add a token to a row, or end it by one that ends answers, or by one that could not be chosen.
+
+    Args:
+        row: that grows.
+        token: the next one.
+        stop_ids: that end answers.
+        sure: what `sureness` says of it.
+    """
     if token is None:
         row.error = ModelFailed(
             f"the model's output after {len(row.ids)} tokens is not a number. "
@@ -121,6 +142,8 @@ def take(row: Row, token: int | None, stop_ids: frozenset[int]) -> None:
         row.finish = "stop"
     else:
         row.ids.append(token)
+        row.logprob += sure[0]
+        row.entropy += sure[1]
 
 
 def ending(row: Row, prompter: Prompter) -> Finish | None:
@@ -165,4 +188,6 @@ def reply_of(row: Row, prompter: Prompter, seconds: float) -> Generation | Failu
         new_tokens=len(row.ids),
         ids=tuple(row.ids),
         seconds=seconds,
+        logprob=row.logprob / len(row.ids) if row.ids else None,
+        entropy=row.entropy / len(row.ids) if row.ids else None,
     )

@@ -49,6 +49,7 @@ def test_items_that_came_out_differently_are_the_noise(store: Path) -> None:
     assert one.share == pytest.approx(one.flipped / one.n)
     assert one.low is not None
     assert one.high is not None
+    assert one.share is not None
     assert one.low < one.share < one.high
     assert noise["basics-choices"].flipped == 0
     assert "unit: 4 → 16" in found.changes

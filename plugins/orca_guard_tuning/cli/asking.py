@@ -165,7 +165,8 @@ def _ways(
 
     installed = host_of(ctx).strategies
     known = {name: provided.item for name, provided in installed}
-    found = {name: Way(name, item) for name, item in known.items() if every or not item.chooses_inside_model}
+    explicit = {name for name, item in known.items() if item.system and not item.chooses_inside_model}
+    found = {name: Way(name, item) for name, item in known.items() if every or name in explicit}
     more = {}
     for name, told in (read_messages(messages) if messages else {}).items():
         if name in known:
