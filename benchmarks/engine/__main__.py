@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.engine.table import agreement, conditions, markdown
-from benchmarks.engine.work import Work, works
+from benchmarks.engine.table import agreement, conditions, markdown, written_into
+from benchmarks.engine.work import Work, preamble_of, task_files, works
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "benchmarks/results.json", ROOT / "docs/performance.md"
@@ -30,7 +30,7 @@ def main() -> None:
     bench = Bench(options.peer, options.folder)
     before = conditions(bench.ours("peak"))
     measured: list[dict[str, Any]] = []
-    preamble = _preamble(options.peer)
+    preamble = preamble_of(options.peer)
     for work in works(options.folder, options.data, preamble, full=options.full):
         if not re.search(options.only, f"{work.name} {Path(work.model).name} {work.dtype}"):
             continue
@@ -158,24 +158,13 @@ def _wall(command: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def _task_files(peer: Path) -> Path:
-    return next(peer.parents[1].glob("lib/python*/site-packages/lm_eval/tasks/truthfulqa"))
-
-
-def _preamble(peer: Path) -> str:
-    """The six shots in the peer's installed package."""
-    text = (_task_files(peer) / "truthfulqa_mc1.yaml").read_text("utf-8")
-    quoted = text.split("prompt_qa = '", 1)[1].split("'%}", 1)[0]
-    return re.sub(r"\\\n\s*", "", quoted).replace("\\n", "\n")
-
-
 def _local_task(peer: Path, data: Path, place: Path) -> str:
     """The peer's own task, reading rows from a file here."""
     row = json.loads((data / "truthfulqa/mc_task.json").read_text("utf-8"))[0]
     targets = {"choices": list(row["mc1_targets"]), "labels": list(row["mc1_targets"].values())}
     rows = place / "rows.jsonl"
     rows.write_text(json.dumps({"question": row["question"], "mc1_targets": targets}) + "\n", "utf-8")
-    text = (_task_files(peer) / "truthfulqa_mc1.yaml").read_text("utf-8").replace("task: truthfulqa_mc1", "task: one")
+    text = (task_files(peer) / "truthfulqa_mc1.yaml").read_text("utf-8").replace("task: truthfulqa_mc1", "task: one")
     text = re.sub(r"dataset_path: .*", "dataset_path: json", text)
     text = re.sub(r"dataset_name: .*", f"dataset_kwargs:\n  data_files:\n    validation: {rows}", text)
     (place / "one.yaml").write_text(text, "utf-8")
@@ -184,11 +173,7 @@ def _local_task(peer: Path, data: Path, place: Path) -> str:
 
 def _write(found: dict[str, Any]) -> None:
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    page = PAGE.read_text("utf-8")
-    before, rest = page.split(MARKS[0])
-    after = rest.split(MARKS[1])[1]
-    table = markdown(found["results"], found["conditions"], header=True)
-    PAGE.write_text(f"{before}{MARKS[0]}{table}\n{MARKS[1]}{after}", "utf-8")
+    written_into(PAGE, MARKS, markdown(found["results"], found["conditions"], header=True))
 
 
 if __name__ == "__main__":

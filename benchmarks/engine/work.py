@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,6 +75,33 @@ def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Wo
         yield _work(folder, "toxicity", "classify", "BERT-base", dtype, texts)
 
 
+def gpu_rows(folder: Path, data: Path, target: Path) -> None:
+    """What a GPU is given, in a folder that can be carried to it: the tokenizer of the models here, and rows."""
+    _make_models(folder, data)
+    (target / "tokenizer").mkdir(parents=True, exist_ok=True)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (target / "tokenizer" / name).write_bytes((folder / "110M" / name).read_bytes())
+    preamble = preamble_of(folder / "peer/bin/python")
+    rows = {
+        "TruthfulQA six-shot": _truthfulqa(data, preamble + "\n\n", 790),
+        "TruthfulQA zero-shot": _truthfulqa(data, "", 790),
+        "prompts": _gsm8k(data, 256),
+    }
+    (target / "rows.json").write_text(json.dumps(rows), "utf-8")
+
+
+def preamble_of(peer: Path) -> str:
+    """The six shots of TruthfulQA in the peer's installed package."""
+    text = (task_files(peer) / "truthfulqa_mc1.yaml").read_text("utf-8")
+    quoted = text.split("prompt_qa = '", 1)[1].split("'%}", 1)[0]
+    return re.sub(r"\\\n\s*", "", quoted).replace("\\n", "\n")
+
+
+def task_files(peer: Path) -> Path:
+    """Where the peer's package has that task."""
+    return next(peer.parents[1].glob("lib/python*/site-packages/lm_eval/tasks/truthfulqa"))
+
+
 def _work(folder: Path, name: str, kind: Kind, model: str, dtype: str, rows: Path) -> Work:  # noqa: PLR0917
     peers = {"score": ("lm-eval",), "generate": ("lm-eval", "generate", "batching"), "classify": ("detoxify",)}[kind]
     return Work(name=name, kind=kind, model=str(folder / model), dtype=dtype, rows=str(rows), peers=peers)
@@ -125,10 +153,10 @@ def _mmlu(data: Path) -> list[Any]:
     return found
 
 
-def _gsm8k(data: Path) -> list[Any]:
+def _gsm8k(data: Path, count: int = 64) -> list[Any]:
     """Prompts, and how long each answer gets: log-normal with median 52 and at most 128 tokens."""
     chance = random.Random(SEED)  # noqa: S311
-    questions = [row["question"] for row in _lines(data / "gsm8k/test.jsonl")[:64]]
+    questions = [row["question"] for row in _lines(data / "gsm8k/test.jsonl")[:count]]
     return [[q, max(min(round(chance.lognormvariate(math.log(52), 0.6)), 128), 1)] for q in questions]
 
 

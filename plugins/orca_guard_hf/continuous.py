@@ -16,7 +16,7 @@ from orca_guard_hf.feed import Feed
 from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, take
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
-from orca_guard_hf.slots import Run, Slots
+from orca_guard_hf.slots import Run, Shelf
 from orca_guard_hf.tree import Ints
 
 _WORTH = 16
@@ -53,10 +53,19 @@ class Continuous:
         slots: most answers under way at once; fewer where the cache has no room for as many.
         budget: tokens in one forward.
         room: tokens that the cache may hold in all.
+        shelf: where slots come from.
     """
 
     def __init__(
-        self, *, network: Network, prompter: Prompter, limits: Limits, slots: int, budget: Budget, room: int
+        self,
+        *,
+        network: Network,
+        prompter: Prompter,
+        limits: Limits,
+        slots: int,
+        budget: Budget,
+        room: int,
+        shelf: Shelf,
     ) -> None:
         self._network = network
         self._prompter = prompter
@@ -65,7 +74,8 @@ class Continuous:
         self._budget = budget
         self._room = room
         self._longest = 0
-        self._slots = Slots(network, count=0)
+        self._shelf = shelf
+        self._slots = shelf.take(0)
         self._memory = _Memory(0)
         self._going: dict[int, _Place] = {}
         self._waiting: Row | None = None
@@ -86,6 +96,7 @@ class Continuous:
         while True:
             yield from self._admit(feed, between)
             if not self._going:
+                self._shelf.give(self._slots)
                 return
             self._close_ranks()
             yield from self._advance()
@@ -130,7 +141,7 @@ class Continuous:
                 return False
             self._longest = length
             if not self._going:
-                self._slots, self._memory = Slots(self._network, count=count), _Memory(count)
+                self._slots, self._memory = self._shelf.take(count), _Memory(count)
         return len(self._going) < self._slots.count
 
     def _seat(self, row: Row) -> None:
@@ -148,7 +159,7 @@ class Continuous:
 
     def _close_ranks(self) -> None:
         """Move answers from high slots to low ones when few are left: single tokens attend over all lower slots."""
-        while (top := max(self._going)) >= len(self._going) + len(self._going) // 4:
+        while not self._slots.by_kernel and (top := max(self._going)) >= len(self._going) + len(self._going) // 4:
             place = self._going.pop(top)
             place.slot = next(slot for slot in range(top) if slot not in self._going)
             if place.reading:
@@ -181,7 +192,7 @@ class Continuous:
 
     def _read(self, most: int) -> tuple[Tensor, list[_Place]]:
         """A forward of at most so many tokens; logits of the places that are read to their end."""
-        self._slots.fit(max(place.length for place in self._going.values()))
+        self._slots.fit(max(place.length for place in self._going.values()), longest=self._longest)
         self._memory.fit(self._slots.length)
         for place in self._going.values():
             if not place.reading:
@@ -191,7 +202,8 @@ class Continuous:
         for run in runs:
             self._memory.keep(run)
         ready = [number for number, run in enumerate(runs) if run.end == self._going[run.slot].length]
-        return logits[ready].float(), [self._going[runs[number].slot] for number in ready]
+        logits = logits if len(ready) == len(runs) else logits[ready]
+        return logits.float(), [self._going[runs[number].slot] for number in ready]
 
     def _begin(self, place: _Place) -> None:
         """Let a slot begin with what another already holds of its prompt, unless one is just reading more of it."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError, PromptTooLong
@@ -96,10 +97,10 @@ def written(ids: Sequence[int], stops: Sequence[str], finish: Finish | None, pro
 
 def choose(rows: Sequence[Row], logits: Tensor) -> list[int | None]:
     """The next token of each row; None where the logits are no numbers."""
-    broken = (~logits.amax(-1).isfinite()).tolist()
-    greedy = logits.argmax(-1).tolist()
+    best, top = logits.argmax(-1), logits.amax(-1)
+    greedy, sound = torch.stack([best, top.isfinite().to(best.dtype)]).tolist()  # one answer of the device, not two
     chosen: list[int | None] = []
-    for row, bad, best, scores in zip(rows, broken, greedy, logits, strict=True):
+    for row, best, bad, scores in zip(rows, greedy, (not one for one in sound), logits, strict=True):
         if bad or row.over or row.sampler is None:
             chosen.append(None if bad else best)
         else:

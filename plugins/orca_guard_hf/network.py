@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from orca_guard_hf.attention import Layout, configs_of, packed
+from orca_guard_hf.transfer import sent
 
 Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
 """Keys and values of each layer, each (1, heads, positions, width); empty where nothing has been read."""
@@ -38,6 +39,11 @@ class Network:
         """Keys and values of one token, once anything was read packed: how large they are, and where they lie."""
         self.forwarded = 0
         """Tokens that went through it so far, padding counted too."""
+
+    @property
+    def on_one_gpu(self) -> bool:
+        """Whether all of it lies on one CUDA device, with nothing that moves weights meanwhile."""
+        return self.device.type == "cuda" and not getattr(self.model, "hf_device_map", None)
 
     @property
     def packs(self) -> bool:
@@ -89,16 +95,18 @@ class Network:
         self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
         return logits, memory
 
-    def packed_into(self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor) -> Tensor:
-        """The same over a cache that transformers knows how to update."""
+    def packed_into(
+        self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, counted: bool = True
+    ) -> Tensor:
+        """The same over a cache that transformers knows how to update. What is only rehearsed is not counted."""
         with self.lock, torch.inference_mode(), packed(self._configs, layout):
-            self.forwarded += ids.numel()
+            self.forwarded += ids.numel() if counted else 0
             out = self.model(
-                input_ids=ids[None].to(self.device),
-                position_ids=positions[None].to(self.device),
+                input_ids=sent(ids, self.device)[None],
+                position_ids=sent(positions, self.device)[None],
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=keep.to(self.device),
+                logits_to_keep=sent(keep, self.device),
             )
         return out.logits[0]  # type: ignore[no-any-return]
 
@@ -118,8 +126,9 @@ class Network:
 
 def kept(memory: Memory, columns: Tensor) -> Memory:
     """Only these columns of what was read, (columns,)."""
+    there = {device: sent(columns, device) for device in {table.device for pair in memory for table in pair}}
     return tuple(
-        (keys.index_select(2, columns.to(keys.device)), values.index_select(2, columns.to(values.device)))
+        (keys.index_select(2, there[keys.device]), values.index_select(2, there[values.device]))
         for keys, values in memory
     )
 

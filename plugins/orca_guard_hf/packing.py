@@ -14,7 +14,8 @@ from orca_guard_hf.growing import Limits
 from orca_guard_hf.network import Network
 from orca_guard_hf.probe import why_not_packed
 from orca_guard_hf.prompting import Prompter
-from orca_guard_hf.scoring import Joint, fitted
+from orca_guard_hf.scoring import Joint, Spelt, fitting, joined, spelt
+from orca_guard_hf.slots import Shelf, kernels_serve
 from orca_guard_hf.tree_scoring import TreeScorer
 
 log = logging.getLogger("orca_guard")
@@ -37,6 +38,7 @@ class Packing:
         self._why_not: str | None = None
         self._budget: Budget | None = None
         self._scorer: TreeScorer | None = None
+        self._shelf = Shelf(network)
 
     @property
     def why_not(self) -> str:
@@ -45,9 +47,13 @@ class Packing:
             if self._why_not is None:
                 self._why_not = why_not_packed(self._network, context=self._context)
                 if not self._why_not:
-                    self._budget = budget_for(self._network.model.config, self._network.device)
+                    self._budget = self._limit()
                     self._scorer = TreeScorer(self._network, self._budget)
         return self._why_not
+
+    def _limit(self) -> Budget:
+        model = self._network.model
+        return budget_for(model.config, self._network.device, model.dtype)
 
     def trusted(self) -> bool:
         """Whether to take this way; the first no is said aloud."""
@@ -75,7 +81,13 @@ class Packing:
             slots=slots,
             budget=self._budget,
             room=cache_bytes(self._network.device) // token,
+            shelf=self._shelf,
         )
+
+    @property
+    def prefers_slots(self) -> bool:
+        """Whether even a generation that is alone is faster over slots: where forwards are captured as graphs."""
+        return kernels_serve(self._network)
 
     def score(self, requests: Sequence[Score], prompter: Prompter) -> Iterator[tuple[int, Scores | Failure]]:
         """Answer requests together: the number of each with its reply, in the order in which replies are known.
@@ -84,11 +96,20 @@ class Packing:
         gave no number to one text, those beside it have none either.
         """
         assert self._scorer is not None, "only what was tried is trusted"
-        joints: dict[int, Joint] = {}
+        texts: dict[int, Spelt] = {}
         for number, request in enumerate(requests):
             try:
                 with self._network.lock:
-                    joints[number] = fitted(request, prompter, self._context)
+                    texts[number] = spelt(request, prompter)
+            except OrcaGuardError as error:
+                yield number, Failure(error)
+        with self._network.lock:
+            prompter.foresee(one.text for some in texts.values() for one in (some.alone, *some.joint))
+        joints: dict[int, Joint] = {}
+        for number, some in texts.items():
+            try:
+                with self._network.lock:
+                    joints[number] = fitting(joined(some, prompter), self._context)
             except OrcaGuardError as error:
                 yield number, Failure(error)
         numbers = list(joints)

@@ -20,6 +20,7 @@ from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.feed import Feed
 from orca_guard_hf.generation import generate
 from orca_guard_hf.model import HFModel
+from orca_guard_hf.slots import Shelf
 from tests.plugins.orca_guard_hf.architectures import FITTING, write
 from tests.plugins.orca_guard_hf.conftest import WORDS, ask, open_model, user
 
@@ -64,6 +65,7 @@ def continuously(
         slots=slots,
         budget=Budget(budget),
         room=room,
+        shelf=Shelf(model.network),
     )
     found = {id(r): reply for r, reply in run.run(Feed(requests), lambda: iter(())) if not isinstance(reply, Partial)}
     assert not run.unanswered

@@ -1,0 +1,381 @@
+"""Measures the engine on a GPU beside its peers, on a model of Orca 2's shape: `python -m benchmarks.engine.gpu`.
+
+The model has random weights, made under a seed in the GPU's memory; it speaks the tokenizer of the CPU benchmark. What it
+needs of published data is made where the data are (`--prepare`), and can be carried in one folder to where the GPU is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import random
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import transformers
+
+from benchmarks.engine import gpu_peers
+from benchmarks.engine.gpu_table import PAGE_MARKS, RESULTS, conditions, markdown
+from benchmarks.engine.table import agreement_of_scores, written_into
+from benchmarks.engine.work import SEED, gpu_rows
+from orca_guard.types import Decoding, Generate, Message, Request, Score
+from orca_guard_hf import profiles
+from orca_guard_hf.classify import Classifiers
+from orca_guard_hf.growing import Limits
+from orca_guard_hf.model import HFModel
+from orca_guard_hf.network import Network
+from orca_guard_hf.prompting import Prompter
+
+ROOT = Path(__file__).parents[2]
+SHAPE = {
+    "vocab_size": 32_003,
+    "hidden_size": 4096,
+    "intermediate_size": 11_008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "max_position_embeddings": 4096,
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 2,
+}
+"""Orca 2 7B's."""
+SLOTS = 64
+ALONE = 128
+"""Tokens of an answer that is written alone."""
+
+
+def main() -> None:
+    """Prepare, or measure and write down."""
+    options = _options()
+    folder = options.folder / "gpu"
+    if options.prepare or not (folder / "rows.json").exists():
+        gpu_rows(options.folder, options.data, folder)
+    if options.prepare:
+        return
+    if not torch.cuda.is_available():
+        sys.exit("There is no CUDA device here. With --prepare the rows are made, to be measured where there is one.")
+    found = measured(folder, rounds=options.rounds, only=options.only, small=options.small)
+    out = options.out or RESULTS
+    out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(markdown(found))
+    if options.write:
+        written_into(ROOT / "docs/performance.md", PAGE_MARKS, markdown(found))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine.gpu", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build/bench", help="where models and rows are kept")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder of the benchmarks' data")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", metavar="REGEX", help="of a work's name")
+    parser.add_argument("--prepare", action="store_true", help="make the rows, which needs no GPU, and no more")
+    parser.add_argument("--small", action="store_true", help="two layers, few rows: whether it runs, not how fast")
+    parser.add_argument("--out", type=Path, help="another file for the results")
+    parser.add_argument("--write", action="store_true", help="into docs/performance.md too")
+    return parser.parse_args()
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What the device was seen to do: FLOP/s of a product of matrices, bytes/s read and written by a copy."""
+
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The model, as the engine and as its peers see it."""
+
+    ours: HFModel
+    model: Any
+    tokenizer: Any
+    layers: int
+    """Weights in the layers."""
+    head: int
+    """Weights of the output layer."""
+
+
+def measured(folder: Path, *, rounds: int, only: str, small: bool) -> dict[str, Any]:
+    """Everything, as it is written down."""
+    ceilings = _ceilings()
+    rows = json.loads((folder / "rows.json").read_text("utf-8"))
+    subject = _subject(folder, layers=2 if small else 32)
+    if small:
+        rows = {name: some[:12] for name, some in rows.items()}
+    results: list[dict[str, Any]] = []
+    for name, work in _works(subject, rows, ceilings, rounds).items():
+        if re.search(only, name):
+            results.append({"work": name} | work())
+            print(json.dumps(results[-1]), flush=True)
+            gc.collect()
+            torch.cuda.empty_cache()
+    return {"conditions": conditions(ceilings.flops, ceilings.bytes, rounds), "results": results}
+
+
+def _works(
+    subject: Subject, rows: dict[str, Any], ceilings: Ceilings, rounds: int
+) -> dict[str, Callable[[], dict[str, Any]]]:
+    works: dict[str, Callable[[], dict[str, Any]]] = {}
+    for name, some in rows.items():
+        if name != "prompts":
+            works[f"scoring, {name}"] = lambda some=some: _scoring(subject, some, ceilings, rounds)
+            works[f"scoring, {name}, beside lm-evaluation-harness"] = lambda some=some: _beside(subject, some, rounds)
+    works["one answer alone"] = lambda: _alone(subject, rows["prompts"], ceilings, rounds)
+    works["answers of many lengths"] = lambda: _many(subject, rows["prompts"], ceilings, rounds)
+    return works
+
+
+# --- works -------------------------------------------------------------------------------------
+
+
+def _scoring(subject: Subject, rows: Sequence[Any], ceilings: Ceilings, rounds: int) -> dict[str, Any]:
+    """How near the likelihoods of all rows come to the rate of a product of matrices."""
+    requests: list[Request] = [Score(context=context, continuations=tuple(choices)) for context, choices in rows]
+    taken = [_run(subject.ours, requests) for _ in range(rounds + 1)][1:]  # the first wakes libraries up
+    judged = _judged_rows(subject, rows)
+    flops = 2 * (taken[-1]["tokens"] * subject.layers + judged * subject.head)
+    seconds = [one["seconds"] for one in taken]
+    return {
+        "requests": len(requests),
+        "tokens": taken[-1]["tokens"],
+        "seconds": seconds,
+        "share of matmul": flops / median(seconds) / ceilings.flops,
+        "peak bytes": max(one["peak"] for one in taken),
+    }
+
+
+def _beside(subject: Subject, rows: Sequence[Any], rounds: int) -> dict[str, Any]:
+    """The first hundred questions, which the peer asks one choice at a time."""
+    some = rows[:200]
+    if find_spec("lm_eval") is None:
+        return {"peer": "lm-evaluation-harness", "missing": "it is not installed"}
+    requests: list[Request] = [Score(context=context, continuations=tuple(choices)) for context, choices in some]
+    sizes = {size: gpu_peers.likelihoods(subject, some[:40], size)["seconds"] for size in (16, 64)}
+    batch = min(sizes, key=lambda size: sizes[size])
+    ours, theirs = _in_turns(
+        lambda: _run(subject.ours, requests), lambda: gpu_peers.likelihoods(subject, some, batch), rounds
+    )
+    return _compared("lm-evaluation-harness", batch, ours, theirs) | {
+        "tokens": {"ours": ours[-1]["tokens"], "peer": theirs[-1]["tokens"]},
+        "agreement": agreement_of_scores(ours[-1]["values"], theirs[-1]["values"]),
+    }
+
+
+def _alone(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings, rounds: int) -> dict[str, Any]:
+    """One answer of a fixed length: every weight is read once a token."""
+    request = Generate(messages=(Message("user", prompts[0][0]),), decoding=Decoding(max_new_tokens=ALONE))
+    one = [(prompts[0][0], ALONE)]
+    _run(subject.ours, [request])
+    ours, theirs = _in_turns(
+        lambda: _run(subject.ours, [request]), lambda: gpu_peers.generate(subject, one, 1), rounds
+    )
+    prompt = len(subject.ours.prompter.prompt(subject.ours.prompter.chat(request.messages)).ids)
+    token = sum(table.nbytes for pair in subject.ours.network.sample for table in pair)
+    read = 2 * (subject.layers + subject.head) + token * (prompt + ALONE / 2)
+    shares = [ALONE * read / one["seconds"] / ceilings.bytes for one in ours]
+    peer = [ALONE * read / one["seconds"] / ceilings.bytes for one in theirs]
+    return _compared("generate", 1, ours, theirs) | {
+        "tokens a second": {side: ALONE / median(o["seconds"] for o in some) for side, some in _sides(ours, theirs)},
+        "share of bandwidth": {"ours": median(shares), "peer": median(peer)},
+        "agreement": _same(ours, theirs),
+    }
+
+
+def _many(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings, rounds: int) -> dict[str, Any]:
+    """Answers of many lengths, against `generate`, transformers' continuous batching, and the harness."""
+    requests: list[Request] = [
+        Generate(messages=(Message("user", text),), decoding=Decoding(max_new_tokens=limit)) for text, limit in prompts
+    ]
+    total = sum(limit for _, limit in prompts)
+    wide = _with_slots(subject.ours, SLOTS)
+    _run(wide, requests)
+    taken: dict[str, list[dict[str, Any]]] = {"ours": []}
+    peers: dict[str, Callable[[], dict[str, Any]]] = {
+        "generate": lambda: gpu_peers.generate(subject, prompts, SLOTS),
+        "continuous batching": lambda: gpu_peers.batching(subject, prompts, SLOTS),
+    }
+    for name, peer in peers.items():
+        try:
+            peer()  # wakes it up as ours was
+            taken[name] = []
+        except Exception as error:  # noqa: BLE001  # a peer that does not run here is no reason to measure nothing
+            print(f"{name} did not run: {type(error).__name__}: {error}", file=sys.stderr)
+    for number in range(rounds):
+        sides = list(taken) if number % 2 == 0 else list(reversed(taken))
+        for side in sides:
+            taken[side].append(_run(wide, requests) if side == "ours" else peers[side]())
+    ours = taken.pop("ours")
+    return {
+        "answers": len(prompts),
+        "tokens": total,
+        "slots": SLOTS,
+        "tokens a second": {
+            side: total / median(one["seconds"] for one in some) for side, some in {"ours": ours, **taken}.items()
+        },
+        "peak bytes": {
+            side: max(one["peak"] for one in some) for side, some in {"ours": ours, **taken}.items()
+        },
+        "peers": [
+            _compared(name, SLOTS, ours, some) | {"agreement": _same(ours, some)} for name, some in taken.items()
+        ],
+        "bandwidth bound": _bound(subject, prompts, ceilings) / median(one["seconds"] for one in ours),
+    }
+
+
+def _bound(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings) -> float:
+    """Seconds that reading the weights takes, once for every token of so many answers side by side."""
+    steps = sum(limit for _, limit in prompts) / SLOTS
+    return steps * 2 * (subject.layers + subject.head) / ceilings.bytes
+
+
+# --- runs --------------------------------------------------------------------------------------
+
+
+def _run(model: HFModel, requests: Sequence[Request]) -> dict[str, Any]:
+    """Seconds on the wall, tokens through the layers, replies and peak of memory."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before, started = model.network.forwarded, time.perf_counter()
+    replies = {id(request): reply for request, reply in model.run(requests)}
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    values = [_plain(replies[id(request)]) for request in requests]
+    tokens, peak = model.network.forwarded - before, torch.cuda.max_memory_allocated()
+    return {"seconds": seconds, "tokens": tokens, "values": values, "peak": peak}
+
+
+def _plain(reply: Any) -> Any:
+    if hasattr(reply, "likelihoods"):
+        return [[one.logprob, one.greedy] for one in reply.likelihoods]
+    if hasattr(reply, "ids"):
+        return list(reply.ids)
+    raise reply.error
+
+
+def _in_turns(
+    ours: Callable[[], dict[str, Any]], theirs: Callable[[], dict[str, Any]], rounds: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rounds in which who goes first changes, after one that counts for nobody."""
+    ours(), theirs()
+    one, other = [], []
+    for number in range(rounds):
+        if number % 2:
+            other.append(theirs())
+            one.append(ours())
+        else:
+            one.append(ours())
+            other.append(theirs())
+    return one, other
+
+
+def _compared(
+    peer: str, batch: int, ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    ratios = [b["seconds"] / a["seconds"] for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "peer": peer,
+        "batch": batch,
+        "seconds": {side: [round(one["seconds"], 4) for one in some] for side, some in _sides(ours, theirs)},
+        "ratio": {"median": median(ratios), "low": min(ratios), "high": max(ratios)},
+    }
+
+
+def _sides(ours: Sequence[Any], theirs: Sequence[Any]) -> tuple[tuple[str, Sequence[Any]], ...]:
+    return ("ours", ours), ("peer", theirs)
+
+
+def _same(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> dict[str, int]:
+    pairs = list(zip(ours[-1]["values"], theirs[-1]["values"], strict=True))
+    return {"identical": sum(a == b for a, b in pairs), "of": len(pairs)}
+
+
+def _judged_rows(subject: Subject, rows: Sequence[Any]) -> int:
+    """Positions that need logits: each distinct prefix whose next token is scored."""
+    from orca_guard_hf.scoring import fitted  # noqa: PLC0415  # only here
+
+    prefixes: set[tuple[int, ...]] = set()
+    for context, choices in rows:
+        joint = fitted(Score(context=context, continuations=tuple(choices)), subject.ours.prompter, None)
+        prefixes.update(row[:at] for row in joint.rows for at in range(joint.boundary, len(row)))
+    return len(prefixes)
+
+
+# --- device and model --------------------------------------------------------------------------
+
+
+def _ceilings() -> Ceilings:
+    size = 8192
+    one, other = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    product = _seconds(lambda: one @ other)
+    source = torch.empty(1 << 31, dtype=torch.int8, device="cuda").random_()
+    target = torch.empty_like(source)
+    copy = _seconds(lambda: target.copy_(source))
+    return Ceilings(flops=2 * size**3 / product, bytes=2 * source.nbytes / copy)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    """Of one call, the median over some, by the device's own clock."""
+    for _ in range(3):
+        work()
+    taken = []
+    for _ in range(15):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        taken.append(start.elapsed_time(end) / 1000)
+    return median(taken)
+
+
+def _subject(folder: Path, *, layers: int) -> Subject:
+    make: Any = transformers.LlamaConfig
+    loader: Any = transformers.AutoTokenizer
+    config = make(**SHAPE | {"num_hidden_layers": layers})
+    torch.manual_seed(SEED)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.device("cuda"):
+            built: Any = transformers.LlamaForCausalLM
+            model = built(config).eval()
+    finally:
+        torch.set_default_dtype(before)
+    tokenizer = loader.from_pretrained(folder / "tokenizer", padding_side="left")
+    traits = profiles.traits_of(config.to_dict(), tokenizer)
+    profile = profiles.choose("own", directory=folder / "tokenizer", traits=traits)
+    device = torch.device("cuda:0")
+    ours = HFModel(
+        name="7B",
+        identity={},
+        directory=folder,
+        prompter=Prompter(tokenizer, profile),
+        limits=Limits(stop_ids=frozenset(), context=4096),
+        network=Network(model, device=device),
+        batch_size=16,
+        classifiers=Classifiers(device=device, trust_remote_code=False, offline=True),
+    )
+    inner = sum(p.numel() for p in model.model.layers.parameters())
+    return Subject(ours, model, tokenizer, layers=inner, head=model.lm_head.weight.numel())
+
+
+def _with_slots(model: HFModel, slots: int) -> HFModel:
+    from dataclasses import replace  # noqa: PLC0415  # only here
+
+    return replace(model, batch_size=slots)
+
+
+if __name__ == "__main__":
+    random.seed(SEED)
+    main()
