@@ -1,7 +1,7 @@
 """Measures the engine on a GPU beside its peers, on a model of Orca 2's shape: `python -m benchmarks.engine.gpu`.
 
-The model has random weights, made under a seed in the GPU's memory; it speaks the tokenizer of the CPU benchmark. What it
-needs of published data is made where the data are (`--prepare`), and can be carried in one folder to where the GPU is.
+The model has random weights, made under a seed in the GPU's memory; it speaks the tokenizer of the CPU benchmark. What
+is needed of published data is made where the data are (`--prepare`), and can be carried in one folder to the GPU.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import json
 import random
 import re
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -26,14 +29,17 @@ import transformers
 from benchmarks.engine import gpu_peers
 from benchmarks.engine.gpu_table import PAGE_MARKS, RESULTS, conditions, markdown
 from benchmarks.engine.table import agreement_of_scores, written_into
-from benchmarks.engine.work import SEED, gpu_rows
+from benchmarks.engine.work import MODELS, SEED, gpu_rows, write_llama
+from orca_guard.contracts import ModelSpec
 from orca_guard.types import Decoding, Generate, Message, Request, Score
 from orca_guard_hf import profiles
 from orca_guard_hf.classify import Classifiers
 from orca_guard_hf.growing import Limits
+from orca_guard_hf.loader import HuggingFace
 from orca_guard_hf.model import HFModel
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
+from orca_guard_hf.scoring import fitted
 
 ROOT = Path(__file__).parents[2]
 SHAPE = {
@@ -50,6 +56,8 @@ SHAPE = {
 }
 """Orca 2 7B's."""
 SLOTS = 64
+MANY = 128
+"""Answers that are written side by side."""
 ALONE = 128
 """Tokens of an answer that is written alone."""
 
@@ -64,9 +72,7 @@ def main() -> None:
         return
     if not torch.cuda.is_available():
         sys.exit("There is no CUDA device here. With --prepare the rows are made, to be measured where there is one.")
-    found = measured(folder, rounds=options.rounds, only=options.only, small=options.small)
-    out = options.out or RESULTS
-    out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    found = measured(folder, options)
     print(markdown(found))
     if options.write:
         written_into(ROOT / "docs/performance.md", PAGE_MARKS, markdown(found))
@@ -106,21 +112,33 @@ class Subject:
     """Weights of the output layer."""
 
 
-def measured(folder: Path, *, rounds: int, only: str, small: bool) -> dict[str, Any]:
-    """Everything, as it is written down."""
+def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Everything, as it is written down; it is written after every work."""
+    rounds, small = options.rounds, options.small
     ceilings = _ceilings()
     rows = json.loads((folder / "rows.json").read_text("utf-8"))
     subject = _subject(folder, layers=2 if small else 32)
     if small:
         rows = {name: some[:12] for name, some in rows.items()}
     results: list[dict[str, Any]] = []
+    failed: list[str] = []
+    found = {"conditions": conditions(ceilings.flops, ceilings.bytes, rounds), "results": results}
     for name, work in _works(subject, rows, ceilings, rounds).items():
-        if re.search(only, name):
+        if not re.search(options.only, name):
+            continue
+        try:
             results.append({"work": name} | work())
-            print(json.dumps(results[-1]), flush=True)
-            gc.collect()
-            torch.cuda.empty_cache()
-    return {"conditions": conditions(ceilings.flops, ceilings.bytes, rounds), "results": results}
+        except Exception:  # noqa: BLE001  # what else there is to measure is worth having
+            failed.append(name)
+            traceback.print_exc()
+            continue
+        (options.out or RESULTS).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        print(json.dumps(results[-1]), flush=True)
+        gc.collect()
+        torch.cuda.empty_cache()
+    if failed:
+        print(f"Not measured, because they failed: {', '.join(failed)}.", file=sys.stderr)
+    return found
 
 
 def _works(
@@ -129,10 +147,11 @@ def _works(
     works: dict[str, Callable[[], dict[str, Any]]] = {}
     for name, some in rows.items():
         if name != "prompts":
-            works[f"scoring, {name}"] = lambda some=some: _scoring(subject, some, ceilings, rounds)
-            works[f"scoring, {name}, beside lm-evaluation-harness"] = lambda some=some: _beside(subject, some, rounds)
-    works["one answer alone"] = lambda: _alone(subject, rows["prompts"], ceilings, rounds)
-    works["answers of many lengths"] = lambda: _many(subject, rows["prompts"], ceilings, rounds)
+            works[f"scoring, {name}"] = partial(_scoring, subject, some, ceilings, rounds)
+            works[f"scoring, {name}, 100 questions"] = partial(_beside, subject, some, rounds)
+    works["placements"] = partial(_placements, subject.ours.directory, rows)
+    works["one answer alone"] = partial(_alone, subject, rows["prompts"], ceilings, rounds)
+    works["answers of many lengths"] = partial(_many, subject, rows["prompts"][:MANY], ceilings, rounds)
     return works
 
 
@@ -143,7 +162,7 @@ def _scoring(subject: Subject, rows: Sequence[Any], ceilings: Ceilings, rounds: 
     """How near the likelihoods of all rows come to the rate of a product of matrices."""
     requests: list[Request] = [Score(context=context, continuations=tuple(choices)) for context, choices in rows]
     taken = [_run(subject.ours, requests) for _ in range(rounds + 1)][1:]  # the first wakes libraries up
-    judged = _judged_rows(subject, rows)
+    judged = len({prefix for row in rows for prefix in _judged(subject, row)})
     flops = 2 * (taken[-1]["tokens"] * subject.layers + judged * subject.head)
     seconds = [one["seconds"] for one in taken]
     return {
@@ -177,9 +196,7 @@ def _alone(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings, rounds:
     request = Generate(messages=(Message("user", prompts[0][0]),), decoding=Decoding(max_new_tokens=ALONE))
     one = [(prompts[0][0], ALONE)]
     _run(subject.ours, [request])
-    ours, theirs = _in_turns(
-        lambda: _run(subject.ours, [request]), lambda: gpu_peers.generate(subject, one, 1), rounds
-    )
+    ours, theirs = _in_turns(lambda: _run(subject.ours, [request]), lambda: gpu_peers.generate(subject, one, 1), rounds)
     prompt = len(subject.ours.prompter.prompt(subject.ours.prompter.chat(request.messages)).ids)
     token = sum(table.nbytes for pair in subject.ours.network.sample for table in pair)
     read = 2 * (subject.layers + subject.head) + token * (prompt + ALONE / 2)
@@ -198,7 +215,7 @@ def _many(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings, rounds: 
         Generate(messages=(Message("user", text),), decoding=Decoding(max_new_tokens=limit)) for text, limit in prompts
     ]
     total = sum(limit for _, limit in prompts)
-    wide = _with_slots(subject.ours, SLOTS)
+    wide = replace(subject.ours, batch_size=SLOTS)
     _run(wide, requests)
     taken: dict[str, list[dict[str, Any]]] = {"ours": []}
     peers: dict[str, Callable[[], dict[str, Any]]] = {
@@ -216,16 +233,13 @@ def _many(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings, rounds: 
         for side in sides:
             taken[side].append(_run(wide, requests) if side == "ours" else peers[side]())
     ours = taken.pop("ours")
+    speeds = {side: total / median(one["seconds"] for one in some) for side, some in {"ours": ours, **taken}.items()}
     return {
         "answers": len(prompts),
         "tokens": total,
         "slots": SLOTS,
-        "tokens a second": {
-            side: total / median(one["seconds"] for one in some) for side, some in {"ours": ours, **taken}.items()
-        },
-        "peak bytes": {
-            side: max(one["peak"] for one in some) for side, some in {"ours": ours, **taken}.items()
-        },
+        "tokens a second": speeds,
+        "peak bytes": {side: max(one["peak"] for one in some) for side, some in {"ours": ours, **taken}.items()},
         "peers": [
             _compared(name, SLOTS, ours, some) | {"agreement": _same(ours, some)} for name, some in taken.items()
         ],
@@ -233,10 +247,52 @@ def _many(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings, rounds: 
     }
 
 
+def _placements(folder: Path, rows: dict[str, Any]) -> dict[str, Any]:
+    """Whether a model of 110 million weights gives the same numbers wherever its layers lie."""
+    requests: list[Request] = [
+        Score(context=context, continuations=tuple(choices)) for context, choices in rows["TruthfulQA zero-shot"][:40]
+    ]
+    requests += [
+        Generate(messages=(Message("user", text),), decoding=Decoding(max_new_tokens=24))
+        for text, _ in rows["prompts"][:8]
+    ]
+    layers = range(12)
+    split = {f"model.layers.{n}": (0, "cpu", "disk")[n % 3] for n in layers}
+    split |= {"model.embed_tokens": 0, "model.rotary_emb": 0, "model.norm": 0, "lm_head": 0}
+    wishes: dict[str, dict[str, Any]] = {
+        "GPU, memory limited": {"device_map": "auto", "max_memory": {"0": "200MB", "cpu": "4GiB"}},
+        "GPU, CPU and disk in turns": {"device_map": split},
+        "CPU": {"device_map": "cpu"},
+    }
+    with tempfile.TemporaryDirectory() as place:
+        whole = write_llama(Path(place) / "110M", MODELS["110M"], folder / "tokenizer")
+        one = _answers(whole, requests, device_map="cuda:0")
+        found = {name: _apart(one, _answers(whole, requests, **wish)) for name, wish in wishes.items()}
+    return {"than": "all on one GPU", "placements": found}
+
+
+def _answers(path: Path, requests: Sequence[Request], **wish: Any) -> list[Any]:
+    model = HuggingFace().open(ModelSpec(reference=str(path), dtype="float32", **wish))
+    replies = {id(request): reply for request, reply in model.run(requests)}
+    return [_plain(replies[id(request)]) for request in requests]
+
+
+def _apart(one: Sequence[Any], other: Sequence[Any]) -> dict[str, Any]:
+    scored = [
+        (a, b) for x, y in zip(one, other, strict=True) if isinstance(x[0], list) for a, b in zip(x, y, strict=True)
+    ]
+    written = [(x, y) for x, y in zip(one, other, strict=True) if not isinstance(x[0], list)]
+    return {
+        "largest": max(abs(a[0] - b[0]) for a, b in scored),
+        "identical": sum(x == y for x, y in written),
+        "of": len(written),
+    }
+
+
 def _bound(subject: Subject, prompts: Sequence[Any], ceilings: Ceilings) -> float:
     """Seconds that reading the weights takes, once for every token of so many answers side by side."""
     steps = sum(limit for _, limit in prompts) / SLOTS
-    return steps * 2 * (subject.layers + subject.head) / ceilings.bytes
+    return float(steps * 2 * (subject.layers + subject.head) / ceilings.bytes)
 
 
 # --- runs --------------------------------------------------------------------------------------
@@ -300,15 +356,11 @@ def _same(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> d
     return {"identical": sum(a == b for a, b in pairs), "of": len(pairs)}
 
 
-def _judged_rows(subject: Subject, rows: Sequence[Any]) -> int:
-    """Positions that need logits: each distinct prefix whose next token is scored."""
-    from orca_guard_hf.scoring import fitted  # noqa: PLC0415  # only here
-
-    prefixes: set[tuple[int, ...]] = set()
-    for context, choices in rows:
-        joint = fitted(Score(context=context, continuations=tuple(choices)), subject.ours.prompter, None)
-        prefixes.update(row[:at] for row in joint.rows for at in range(joint.boundary, len(row)))
-    return len(prefixes)
+def _judged(subject: Subject, row: Any) -> Iterator[int]:
+    """Positions of a row that need logits: prefixes whose next token is scored, each by its hash."""
+    context, choices = row
+    joint = fitted(Score(context=context, continuations=tuple(choices)), subject.ours.prompter, None)
+    return (hash(tokens[:at]) for tokens in joint.rows for at in range(joint.boundary, len(tokens)))
 
 
 # --- device and model --------------------------------------------------------------------------
@@ -330,13 +382,13 @@ def _seconds(work: Callable[[], Any]) -> float:
         work()
     taken = []
     for _ in range(15):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         work()
         end.record()
         end.synchronize()
         taken.append(start.elapsed_time(end) / 1000)
-    return median(taken)
+    return float(median(taken))
 
 
 def _subject(folder: Path, *, layers: int) -> Subject:
@@ -368,12 +420,6 @@ def _subject(folder: Path, *, layers: int) -> Subject:
     )
     inner = sum(p.numel() for p in model.model.layers.parameters())
     return Subject(ours, model, tokenizer, layers=inner, head=model.lm_head.weight.numel())
-
-
-def _with_slots(model: HFModel, slots: int) -> HFModel:
-    from dataclasses import replace  # noqa: PLC0415  # only here
-
-    return replace(model, batch_size=slots)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from benchmarks.engine.gpu import Subject
 
 
+PATIENCE = 60
+"""Seconds after which a peer is taken not to work here."""
+
+
 def likelihoods(subject: Subject, rows: Sequence[Any], batch: int) -> dict[str, Any]:
     """lm-evaluation-harness."""
     from lm_eval.api.instance import Instance  # noqa: PLC0415  # only this peer has it
@@ -33,7 +37,7 @@ def likelihoods(subject: Subject, rows: Sequence[Any], batch: int) -> dict[str, 
 
 
 def generate(subject: Subject, prompts: Sequence[Any], batch: int) -> dict[str, Any]:
-    """transformers' own, batch by batch, each row ended after as many tokens as it is given."""
+    """Of transformers, batch by batch, each row ended after as many tokens as it is given."""
 
     def work() -> list[Any]:
         found = []
@@ -58,7 +62,7 @@ def generate(subject: Subject, prompts: Sequence[Any], batch: int) -> dict[str, 
 
 
 def batching(subject: Subject, prompts: Sequence[Any], batch: int) -> dict[str, Any]:
-    """transformers' continuous batching, with what it chooses itself but for the number of requests."""
+    """Continuous batching of transformers, with what it chooses itself but for the number of requests."""
     from transformers.generation.configuration_utils import ContinuousBatchingConfig  # noqa: PLC0415
 
     how = ContinuousBatchingConfig(max_requests_per_batch=batch, max_memory_percent=0.5)
@@ -68,10 +72,11 @@ def batching(subject: Subject, prompts: Sequence[Any], batch: int) -> dict[str, 
 
     def work() -> list[Any]:
         found: dict[str, list[int]] = {}
-        names = [
-            manager.add_request(one, max_new_tokens=limit) for one, (_, limit) in zip(ids, prompts, strict=True)
-        ]
+        names = [manager.add_request(one, max_new_tokens=limit) for one, (_, limit) in zip(ids, prompts, strict=True)]
+        until = time.monotonic() + PATIENCE
         while len(found) < len(names):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{len(names) - len(found)} of {len(names)} answers after {PATIENCE} s")
             reply = manager.get_result(timeout=1)
             if reply is not None and reply.error:
                 raise RuntimeError(reply.error)
@@ -85,9 +90,10 @@ def batching(subject: Subject, prompts: Sequence[Any], batch: int) -> dict[str, 
             generation_config=greedy, continuous_batching_config=how
         ) as manager:
             manager.add_request(ids[0], max_new_tokens=8)  # starting it is not what is measured
+            until = time.monotonic() + PATIENCE
             while (reply := manager.get_result(timeout=1)) is None or not reply.is_finished():
-                if reply is not None and reply.error:
-                    raise RuntimeError(reply.error)
+                if (reply is not None and reply.error) or time.monotonic() > until:
+                    raise RuntimeError(reply.error if reply else f"no answer after {PATIENCE} s")
             return _timed(subject, work)
     finally:
         subject.model.set_attn_implementation(before)

@@ -55,6 +55,10 @@ def _cells(one: Mapping[str, Any]) -> Iterator[list[str]]:
         for peer in one["peers"]:
             reached = f"{speeds[peer['peer']]:,.0f} / {speeds['ours']:,.0f} tokens a second"
             yield _line(one["work"], peer, reached)
+    elif "placements" in one:
+        for name, apart in one["placements"].items():
+            agreed = f"≤ {apart['largest']:.1e}, {apart['identical']} of {apart['of']} answers identical"
+            yield [f"110M in fp32, {name}, against one GPU", "", "", "", "", "", agreed]
     elif "missing" in one:
         yield [one["work"], one["peer"], "", "", "", one["missing"], ""]
     elif "share of bandwidth" in one:

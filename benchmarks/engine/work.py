@@ -19,6 +19,7 @@ CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TOXICITY = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
 
 
@@ -79,7 +80,7 @@ def gpu_rows(folder: Path, data: Path, target: Path) -> None:
     """What a GPU is given, in a folder that can be carried to it: the tokenizer of the models here, and rows."""
     _make_models(folder, data)
     (target / "tokenizer").mkdir(parents=True, exist_ok=True)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in TOKENIZER:
         (target / "tokenizer" / name).write_bytes((folder / "110M" / name).read_bytes())
     preamble = preamble_of(folder / "peer/bin/python")
     rows = {
@@ -192,9 +193,8 @@ def _corpus(data: Path) -> list[str]:
 
 
 def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
-    import torch  # noqa: PLC0415  # the table is printed without it
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  # the table is printed without it
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -209,6 +209,17 @@ def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
     tokenizer = make(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(folder)
+    write_llama(folder, shape, folder)
+
+
+def write_llama(folder: Path, shape: tuple[int, int, int], tokenizer: Path) -> Path:
+    """A Llama with random weights under the seed, beside a copy of a tokenizer's files."""
+    import torch  # noqa: PLC0415
+    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (tokenizer / name for name in TOKENIZER) if tokenizer != folder else ():
+        (folder / path.name).write_bytes(path.read_bytes())
     width, layers, heads = shape
     torch.manual_seed(SEED)
     config = LlamaConfig(
@@ -224,6 +235,7 @@ def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
         pad_token_id=2,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
 
 
 def _make_bert(folder: Path, data: Path) -> None:

@@ -18,7 +18,7 @@ from orca_guard_hf.transfer import sent
 from orca_guard_hf.tree import Ints
 
 _NAME = "orca_guard_packed"
-_BLOCK_CPU, _BLOCK_GPU = 64, 512
+_BLOCK_CPU, _BLOCK_GPU = 64, 256
 """Tokens that look at the same columns: fewer look at less that is not theirs, more multiply faster."""
 _ALIGNED = 16
 """Numbers from one row of a bias to the next are a multiple of this on a GPU, whose kernels would copy it otherwise."""

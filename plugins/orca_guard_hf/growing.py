@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError, PromptTooLong
 from orca_guard.types import Failure, Finish, Generate, Generation, Partial
 from orca_guard_hf.prompting import Prompt, Prompter
 from orca_guard_hf.sampling import Sampler, check_decoding, sampler_for
+from orca_guard_hf.transfer import fetched
 
 _UNFINISHED = "\ufffd"
 
@@ -95,14 +98,37 @@ def written(ids: Sequence[int], stops: Sequence[str], finish: Finish | None, pro
     return text if finish == "stop" else text.rstrip(_UNFINISHED), finish
 
 
-def choose(rows: Sequence[Row], logits: Tensor) -> list[int | None]:
+@dataclass(frozen=True, slots=True)
+class Likeliest:
+    """The likeliest token of some rows of logits, on the device where it was computed, and on its way here.
+
+    Attributes:
+        ids: (rows,).
+        told: those, and whether the row was numbers, (2, rows), once they are here.
+    """
+
+    ids: Tensor
+    told: Callable[[], NDArray[np.int64]]
+
+
+def likeliest(logits: Tensor) -> Likeliest:
+    """The likeliest token of each row, (rows, vocabulary)."""
+    if logits.device.type == "cpu":
+        table = logits.numpy()
+        ids = table.argmax(-1)
+        sound = np.isfinite(np.take_along_axis(table, ids[:, None], -1)[:, 0])
+        return Likeliest(torch.from_numpy(ids), lambda: np.stack([ids, sound]))
+    best = logits.argmax(-1)
+    return Likeliest(best, fetched(torch.stack([best, logits.amax(-1).isfinite().to(best.dtype)])))
+
+
+def choose(rows: Sequence[Row], logits: Tensor, best: Likeliest | None = None) -> list[int | None]:
     """The next token of each row; None where the logits are no numbers."""
-    best, top = logits.argmax(-1), logits.amax(-1)
-    greedy, sound = torch.stack([best, top.isfinite().to(best.dtype)]).tolist()  # one answer of the device, not two
+    greedy, sound = (best or likeliest(logits)).told().tolist()
     chosen: list[int | None] = []
-    for row, best, bad, scores in zip(rows, greedy, (not one for one in sound), logits, strict=True):
-        if bad or row.over or row.sampler is None:
-            chosen.append(None if bad else best)
+    for row, token, good, scores in zip(rows, greedy, sound, logits, strict=True):
+        if not good or row.over or row.sampler is None:
+            chosen.append(token if good else None)
         else:
             chosen.append(row.sampler.draw(scores))
     return chosen

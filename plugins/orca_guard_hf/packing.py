@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orca_guard.errors import OrcaGuardError
-from orca_guard.types import Failure, Finding, Health, Score, Scores
+from orca_guard.types import Failure, Finding, Health, Likelihood, Score, Scores
 from orca_guard_hf.budget import Budget, budget_for, cache_bytes
 from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.growing import Limits
@@ -19,6 +19,9 @@ from orca_guard_hf.slots import Shelf, kernels_serve
 from orca_guard_hf.tree_scoring import TreeScorer
 
 log = logging.getLogger("orca_guard")
+
+_AHEAD = 256
+"""Requests that are encoded while an accelerator reads those before them."""
 
 
 class Packing:
@@ -96,23 +99,48 @@ class Packing:
         gave no number to one text, those beside it have none either.
         """
         assert self._scorer is not None, "only what was tried is trusted"
-        texts: dict[int, Spelt] = {}
-        for number, request in enumerate(requests):
-            try:
-                with self._network.lock:
-                    texts[number] = spelt(request, prompter)
-            except OrcaGuardError as error:
-                yield number, Failure(error)
-        with self._network.lock:
-            prompter.foresee(one.text for some in texts.values() for one in (some.alone, *some.joint))
+        if self._network.device.type == "cpu":
+            joints, failed = self._joints(enumerate(requests), prompter)
+            yield from failed
+            yield from _told(joints, self._scorer.scores(list(joints.values())) if joints else iter(()))
+            return
+        before: Iterator[tuple[int, Scores | Failure]] = iter(())
+        for start in range(0, len(requests), _AHEAD):  # the device reads one part while the next is encoded
+            some = range(start, min(start + _AHEAD, len(requests)))
+            joints, failed = self._joints(((number, requests[number]) for number in some), prompter)
+            found = _told(joints, self._scorer.ahead(list(joints.values())) if joints else iter(()))
+            yield from failed
+            yield from before
+            before = found
+        yield from before
+
+    def _joints(
+        self, requests: Iterable[tuple[int, Score]], prompter: Prompter
+    ) -> tuple[dict[int, Joint], list[tuple[int, Failure]]]:
+        """The token rows of numbered requests, and the failures of those that have none."""
         joints: dict[int, Joint] = {}
-        for number, some in texts.items():
-            try:
-                with self._network.lock:
+        texts: dict[int, Spelt] = {}
+        failed: list[tuple[int, Failure]] = []
+        with self._network.lock:
+            for number, request in requests:
+                try:
+                    texts[number] = spelt(request, prompter)
+                except OrcaGuardError as error:
+                    failed.append((number, Failure(error)))
+            prompter.foresee(one.text for some in texts.values() for one in (some.alone, *some.joint))
+            for number, some in texts.items():
+                try:
                     joints[number] = fitting(joined(some, prompter), self._context)
-            except OrcaGuardError as error:
-                yield number, Failure(error)
-        numbers = list(joints)
-        for place, likelihoods in self._scorer.scores(list(joints.values())) if joints else ():
-            if likelihoods is not None:
-                yield numbers[place], Scores(likelihoods=tuple(likelihoods))
+                except OrcaGuardError as error:
+                    failed.append((number, Failure(error)))
+        return joints, failed
+
+
+def _told(
+    joints: Mapping[int, Joint], found: Iterator[tuple[int, list[Likelihood] | None]]
+) -> Iterator[tuple[int, Scores | Failure]]:
+    """Replies by the numbers of their requests; none where the network gave no numbers."""
+    numbers = list(joints)
+    for place, likelihoods in found:
+        if likelihoods is not None:
+            yield numbers[place], Scores(likelihoods=tuple(likelihoods))

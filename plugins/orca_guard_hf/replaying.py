@@ -1,4 +1,4 @@
-"""Forwards of few tokens as CUDA graphs: a GPU is done with each kernel of one sooner than Python has asked for the next."""
+"""Forwards of few tokens as CUDA graphs, because a GPU is done with a kernel before Python has asked for the next."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ log = logging.getLogger("orca_guard")
 _SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Tokens in a graph: a forward takes the next larger one, and fills it up with tokens of no text."""
 _REHEARSALS = 2
+_IN_FLIGHT = 3
+"""Places for what goes in: one may not be written to while the device has yet to fetch what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class Replays:
         self._graphs: dict[int, _Graph] = {}
         self._refused = False
 
-    def read(self, runs: Sequence[Run]) -> Tensor | None:
-        """As `Slots.read`; None where there are too many tokens, or where the network cannot be captured.
+    def read(self, runs: Sequence[Run], ids: Tensor | None = None) -> Tensor | None:
+        """As `Slots.read` and `Slots.follow`; None for too many tokens, or where the network cannot be captured.
 
         The logits are overwritten by the next forward of this size.
         """
@@ -75,7 +77,7 @@ class Replays:
                 self._refused = True
                 return None
         self._network.forwarded += tokens
-        return self._graphs[size].replay(runs)
+        return self._graphs[size].replay(runs, ids)
 
 
 class _Graph:
@@ -85,10 +87,10 @@ class _Graph:
         self._spare = slots.count
         self._kept = min(size, slots.count)
         self._network = network
-        self._given = torch.zeros(4, size, dtype=torch.long, pin_memory=True)
+        self._given = [torch.zeros(4, size, dtype=torch.long, pin_memory=True) for _ in range(_IN_FLIGHT)]
         self._taken = torch.zeros(4, size, dtype=torch.long, device=network.device)
         self._fill([])
-        side = torch.cuda.Stream(network.device)
+        side = torch.cuda.Stream(network.device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(network.device))
         with torch.cuda.stream(side):
             for _ in range(_REHEARSALS):  # kernels are compiled and libraries wake up, which no graph may hold
@@ -98,9 +100,11 @@ class _Graph:
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._logits = self._forward(slots)
 
-    def replay(self, runs: Sequence[Run]) -> Tensor:
+    def replay(self, runs: Sequence[Run], ids: Tensor | None) -> Tensor:
         """Logits after the last token of each run, (runs, vocabulary)."""
         self._fill(runs)
+        if ids is not None:
+            self._taken[0, : len(ids)] = ids
         with self._network.lock:
             self._graph.replay()
         return self._logits[: len(runs)]
@@ -112,7 +116,8 @@ class _Graph:
 
     def _fill(self, runs: Sequence[Run]) -> None:
         """Tokens, their slots and positions, and where runs end; the rest goes to the spare slot."""
-        given = self._given.numpy()
+        self._given.append(self._given.pop(0))
+        given = self._given[0].numpy()
         counts = [len(run.tokens) for run in runs]
         total = sum(counts)
         given[:, total:] = np.asarray([[0], [self._spare], [0], [0]])
@@ -121,4 +126,4 @@ class _Graph:
             given[1, :total] = np.repeat([run.slot for run in runs], counts)
             given[2, :total] = np.concatenate([np.arange(run.start, run.end) for run in runs])
             given[3, : len(runs)] = np.cumsum(counts) - 1
-        self._taken.copy_(self._given, non_blocking=True)
+        self._taken.copy_(self._given[0], non_blocking=True)

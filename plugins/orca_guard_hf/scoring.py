@@ -127,8 +127,11 @@ def _anchored(rows: Sequence[tuple[int, ...]], prompter: Prompter) -> tuple[tupl
     return tuple((start, *row) for row in rows)
 
 
-def _common(*rows: Sequence[int]) -> int:
-    return next((i for i, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1), min(map(len, rows)))
+def _common(*rows: tuple[int, ...]) -> int:
+    """How long a beginning all of them share: the first and the last in order share no more than the others do."""
+    first, last = min(rows), max(rows)
+    unequal = (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(unequal, min(len(first), len(last)))
 
 
 def _likelihoods(

@@ -93,6 +93,18 @@ class Slots(Cache):
         self._where = where
         return self._network.packed_into(self, ids, positions=where[1], layout=layout, keep=keep, counted=counted)
 
+    def follow(self, runs: Sequence[Run], ids: Tensor) -> Tensor | None:
+        """Read a single token of each run that nobody here knows yet, because the device has just chosen it.
+
+        Args:
+            runs: whose own tokens mean nothing.
+            ids: the tokens, (runs,).
+
+        Returns:
+            As `read`; None where forwards are not captured.
+        """
+        return self._replays.read(runs, ids) if self._replays is not None else None
+
     def copy(self, source: int, target: int, *, tokens: int) -> None:
         """Let one slot begin as another does."""
         if source != target and tokens:
@@ -137,6 +149,11 @@ class Slots(Cache):
         """Write a layer's new keys and values, (1, heads, new, width), where they belong; all there is, by slot."""
         keys, values = self._layers[layer_idx]
         slots, positions = self._where.to(keys.device)
+        if self.by_kernel:
+            from orca_guard_hf.kernels import put_each  # noqa: PLC0415  # needs Triton
+
+            put_each((keys, values), (key_states, value_states), slots=slots, positions=positions)
+            return keys, values
         keys[slots, :, positions] = key_states[0].transpose(0, 1)
         values[slots, :, positions] = value_states[0].transpose(0, 1)
         return keys, values

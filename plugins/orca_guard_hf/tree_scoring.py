@@ -45,21 +45,28 @@ class TreeScorer:
         self._network = network
         self._budget = budget
         self._trunk = Trunk()
-        self._behind = int(network.device.type == "cuda")
-        """Forwards that may still be computing while the next is prepared."""
 
     def scores(self, joints: Sequence[Joint]) -> Iterator[tuple[int, list[Likelihood] | None]]:
         """The likelihoods of each request by its number, as they become known; None where they are no numbers."""
         wanted = _Wanted(joints)
+        for _ in self._readings(wanted):
+            yield from wanted.settled()
+
+    def ahead(self, joints: Sequence[Joint]) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """The same, but everything is given to the device at once; only who iterates waits for it."""
+        wanted = _Wanted(joints)
+        deque(self._readings(wanted), maxlen=0)
+        return wanted.settled()
+
+    def _readings(self, wanted: _Wanted) -> Iterator[None]:
+        """Read what is wanted, forward by forward; what each says is noted and not waited for."""
         tree = tree_of(wanted.rows)
         wanted.place(tree)
         trunk = self._shared(tree, most=wanted.first)
         reading = _Reading(tree, self._network, trunk)
         while reading.next < len(tree):
-            noted = self._budget.within(lambda most: _read(reading, wanted, most))
-            wanted.note(noted)
-            yield from wanted.settled(behind=self._behind)
-        yield from wanted.settled()
+            wanted.note(self._budget.within(lambda most: _read(reading, wanted, most)))
+            yield
 
     def _shared(self, tree: Tree, *, most: int) -> Trunk:
         """The shared beginning, of at most so many nodes, read unless it is the one that was read last."""
@@ -200,9 +207,9 @@ class _Wanted:
         """Take down what a forward says; it is looked at when it is asked for."""
         self._noted.append(noted)
 
-    def settled(self, *, behind: int = 0) -> Iterator[tuple[int, list[Likelihood] | None]]:
-        """Requests all of whose nodes were noted before the last so many forwards, each once."""
-        while len(self._noted) > behind:
+    def settled(self) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """Requests all of whose nodes have been noted, each once."""
+        while self._noted:
             noted = self._noted.popleft()
             found = noted.found()
             self._logprobs[noted.lines], self._hits[noted.lines] = found[:, 0], found[:, 1] > 0
