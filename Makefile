@@ -76,7 +76,7 @@ toxicity: $(VENV)/.testing  ## train the embedded toxicity scorers again, measur
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=
 PEERS   := build/bench/peer
-bench: $(PEERS)/.installed  ## measure the engine beside its peers (under an hour; BENCH=full: all questions, hours)
+bench: $(PEERS)/.installed  ## measure the engine beside its peers (half an hour, goes on where it was cut short; BENCH=full: hours)
 	$(call say,Measuring: leave the machine alone meanwhile)
 	$(BIN)/python -m benchmarks.engine --write $(if $(filter full,$(BENCH)),--full) $(ARGS)
 

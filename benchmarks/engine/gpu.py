@@ -123,6 +123,7 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     failed: list[str] = []
     found = {"conditions": conditions(ceilings.flops, ceilings.bytes, rounds), "results": results}
+    results += _others(options, found["conditions"])
     for name, work in _works(subject, rows, ceilings, rounds).items():
         if not re.search(options.only, name):
             continue
@@ -139,6 +140,16 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     if failed:
         print(f"Not measured, because they failed: {', '.join(failed)}.", file=sys.stderr)
     return found
+
+
+def _others(options: argparse.Namespace, where: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a call for other works has measured on such a device with these versions, which stays."""
+    path = options.out or RESULTS
+    if not options.only or not path.exists():
+        return []
+    before = json.loads(path.read_text("utf-8"))
+    same = all(before["conditions"][name] == where[name] for name in ("date", "device", "packages"))
+    return [one for one in before["results"] if same and not re.search(options.only, one["work"])]
 
 
 def _works(

@@ -38,7 +38,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in where["packages"].items())
     head = (
         f"{where['date']}; one {where['device']}, {where['memory'] / 2**30:.0f} GiB; {packages}; {where['rounds']} "
-        f"rounds. Products of bf16 matrices alone: {where['matmul'] / 1e12:.0f} TFLOP/s; a copy reads and writes "
+        f"rounds, or one where no range is given. Products of bf16 matrices alone: {where['matmul'] / 1e12:.0f} TFLOP/s; a copy reads and writes "
         f"{where['copy'] / 1e12:.2f} TB/s."
     )
     lines = [head, "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
@@ -76,12 +76,13 @@ def _cells(one: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _line(work: str, one: Mapping[str, Any], reached: str) -> list[str]:
     ratio, seconds = one["ratio"], one["seconds"]
+    spread = f" ({ratio['low']:.1f}-{ratio['high']:.1f})" if seconds["ours"][1:] else ""
     return [
         work,
         f"{one['peer']} ({one['batch']})",
         f"{median(seconds['peer']):.2f}",
         f"{median(seconds['ours']):.2f}",
-        f"{ratio['median']:.1f} ({ratio['low']:.1f}-{ratio['high']:.1f})",
+        f"{ratio['median']:.1f}{spread}",
         reached,
         _agreed(one["agreement"]),
     ]

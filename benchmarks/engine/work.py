@@ -57,7 +57,7 @@ def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Wo
     """Everything that is measured; what is missing in the folder is made."""
     _make_models(folder, data)
     shots = [("six-shot", preamble + "\n\n"), ("zero-shot", "")]
-    sizes = {"15M": 790 if full else 60, "110M": 100 if full else 12}
+    sizes = {"15M": 790 if full else 60, "110M": 100 if full else 10}
     for label, header in shots:
         for model, count in sizes.items():
             rows = _keep(folder, f"truthfulqa-{label}-{count}", _truthfulqa(data, header, count))
@@ -67,11 +67,11 @@ def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Wo
     for name, read in choices.items():
         kept = _keep(folder, name, read(data)[: 400 if full else 60])
         yield _work(folder, f"{name}, zero-shot", "score", "15M", "float32", kept)
-    prompts = _keep(folder, "gsm8k", _gsm8k(data))
-    for model in MODELS:
+    for model, count in {"15M": 64, "110M": 64 if full else 32}.items():
+        prompts = _keep(folder, f"gsm8k-{count}", _gsm8k(data, count))
         for dtype in ("float32", "bfloat16"):
-            yield _work(folder, "generation, 64 prompts", "generate", model, dtype, prompts)
-    texts = _keep(folder, "comments", _comments(data, 1000 if full else 96))
+            yield _work(folder, f"generation, {count} prompts", "generate", model, dtype, prompts)
+    texts = _keep(folder, "comments", _comments(data, 1000 if full else 48))
     for dtype in ("float32", "bfloat16"):
         yield _work(folder, "toxicity", "classify", "BERT-base", dtype, texts)
 
