@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano toxicity bench clean
+.PHONY: help run test test-fast types lint check format nano toxicity operating-points example bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -70,8 +70,23 @@ toxicity: $(VENV)/.testing  ## train the embedded toxicity scorers again, measur
 	$(BIN)/python -m orca_guard_toxicity.recipe.card $(TOXICITY)
 	mkdir -p plugins/orca_guard_toxicity/weights
 	cd $(TOXICITY) && install -m 644 *.safetensors config.json tokenizer.json tokenizer_config.json figures.json \
-		operating_points.json README.md $(CURDIR)/plugins/orca_guard_toxicity/weights
+		README.md $(CURDIR)/plugins/orca_guard_toxicity/weights
+	$(call say,Choosing where the guards stand)
+	$(MAKE) --no-print-directory operating-points
 	$(BIN)/python docs/build.py
+
+# ToxiGen decides: its texts were written by a model and looked at by people, as a guard's are.
+CALIBRATED := --rows $(TOXICITY)/rows.jsonl --max-fpr 0.05 --relevant toxigen --data-name "four sets of posts and statements"
+operating-points: $(VENV)/.installed  ## choose the thresholds of the embedded toxicity scorers again (DATA: the published sets)
+	mkdir -p $(TOXICITY)
+	$(BIN)/python -m orca_guard_toxicity.recipe.rows $(DATA) --out $(TOXICITY)/rows.jsonl
+	$(BIN)/orca-guard guards calibrate toxicity $(CALIBRATED) --out plugins/orca_guard_toxicity/weights/operating-point.json
+	$(BIN)/orca-guard guards calibrate toxicity-ngrams $(CALIBRATED) \
+		--out plugins/orca_guard_toxicity/weights/operating-point-ngrams.json
+
+example: $(VENV)/.installed  ## audit the embedded model by the safety suite and write docs/example-safety-report.md (minutes)
+	$(call say,Auditing: what is shown is the form of a report)
+	$(BIN)/python docs/example_safety_report.py $(DATA) $(ARGS)
 
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=

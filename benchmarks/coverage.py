@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.progress import track
 from scipy.special import betaincinv, stdtrit
 
+from orca_guard.sequential import BETS, LEAST_PLANNED
 from orca_guard.stats import EVEN, LEAST_CLUSTERS, UPPER
 
 Array: TypeAlias = NDArray[np.float64]
@@ -72,6 +73,22 @@ def _single(_: np.random.Generator, shape: tuple[int, int]) -> Array:
     return np.ones(shape)
 
 
+def _three(_: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return np.full(shape, 3.0)
+
+
+def _many(_: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return np.full(shape, 24.0)
+
+
+def _geometric(chance: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return chance.geometric(0.2, shape).astype(float)
+
+
+def _two_kinds(chance: np.random.Generator, shape: tuple[int, int]) -> Array:
+    return np.where(chance.random(shape) < 0.5, 1.0, 12.0)  # noqa: PLR2004  # half of them
+
+
 SIZES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "single": _single,
     "8 each": _alike,
@@ -80,6 +97,14 @@ SIZES: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
     "one giant": _giant,
 }
 """Items a cluster. `skewed` is log-normal, most have 1 to 5 and some up to 60; the giant has half of all items."""
+
+OTHER_SIZES = {"3 each": _three, "24 each": _many, "geometric": _geometric, "1 or 12": _two_kinds}
+"""Of the second grid, on which nothing was chosen."""
+
+OTHER_CLUSTERS = (13, 27, 60, 250)
+OTHER_CORRELATIONS = (0.05, 0.2, 0.5)
+OTHER_RATES = (0.02, 0.08, 0.15, 0.35)
+OTHER_SEED = 19011215
 
 WIDTH_SIZES = {"single", "8 each", "1 to 15", "skewed"}
 """Where the oracle is fair: how alike the items of one giant are, no one sample can tell."""
@@ -102,9 +127,15 @@ def grid() -> Iterator[Cell]:
             yield Cell(sizes, clusters, correlation, rate)
 
 
+def other_grid() -> Iterator[Cell]:
+    """All cells of the second grid."""
+    for sizes, clusters, correlation, rate in product(OTHER_SIZES, OTHER_CLUSTERS, OTHER_CORRELATIONS, OTHER_RATES):
+        yield Cell(sizes, clusters, correlation, rate)
+
+
 def drawn(cell: Cell, trials: int, chance: np.random.Generator) -> tuple[Array, Array]:
     """Sizes and events, a row a trial and a column a cluster."""
-    sizes = SIZES[cell.sizes](chance, (trials, cell.clusters))
+    sizes = {**SIZES, **OTHER_SIZES}[cell.sizes](chance, (trials, cell.clusters))
     rates: Any = cell.rate
     if cell.correlation and cell.rate:
         spread = 1 / cell.correlation - 1
@@ -196,14 +227,14 @@ class Row:
     def faults(self) -> list[str]:
         """What is not as it must be. Simulation errs by three standard errors at most."""
         allowed = 1 - LEVEL + 3 * float(np.sqrt(LEVEL * (1 - LEVEL) / self.trials))
-        wide = self.cell.sizes in WIDTH_SIZES and self.width > WIDEST
+        wide = self.cell.sizes != "one giant" and self.width > WIDEST
         told = [f"false pass {max(self.upper, self.lower):.2%}"] if max(self.upper, self.lower) > allowed else []
         return told + ([f"width {self.width:.3f}"] if wide else [])
 
 
-def row_of(cell: Cell, trials: int) -> Row:
+def row_of(cell: Cell, trials: int, seed: int = SEED) -> Row:
     """Simulate a cell."""
-    chance = np.random.default_rng([SEED, *map(ord, f"{cell}")])
+    chance = np.random.default_rng([seed, *map(ord, f"{cell}")])
     sizes, events = drawn(cell, trials, chance)
     n = sizes.sum(1)
     p, worth = events.sum(1) / n, effective(sizes, events)
@@ -283,6 +314,96 @@ def paired_table(trials: int) -> tuple[str, list[str]]:
     return "\n".join(lines) + "\n", wrong
 
 
+# --- sequential gates --------------------------------------------------------------------------------------
+
+STOPS = ((0.0, 0.05), (0.01, 0.05), (0.01, 0.02), (0.025, 0.05), (0.05, 0.1), (0.1, 0.2), (0.2, 0.4))
+"""True rates and limits at least twice as high."""
+
+SOON = 0.4
+"""A gate should have ruled after this share of clusters."""
+
+
+def paying(means: Array, limit: float, side: int) -> NDArray[np.bool_]:
+    """`orca_guard.sequential.Stakes`, after every cluster of every trial: whether the bets have paid."""
+    held = np.zeros(means.shape)
+    for bet in BETS:
+        with np.errstate(divide="ignore"):
+            held += np.exp(np.cumsum(np.log1p(np.maximum(bet * side * (means - limit), -1)), axis=1))
+    paid: NDArray[np.bool_] = held / len(BETS) >= 1 / (1 - LEVEL)
+    paid[:, : LEAST_CLUSTERS - 1] = False
+    return paid
+
+
+def shuffled(cell: Cell, trials: int, seed: int) -> tuple[Array, Array]:
+    """Sizes and events in the order in which clusters are asked, which nobody chose."""
+    chance = np.random.default_rng([seed, *map(ord, f"sequential {cell}")])
+    sizes, events = drawn(cell, trials, chance)
+    order = np.argsort(chance.random(sizes.shape), axis=1)
+    return np.take_along_axis(sizes, order, 1), np.take_along_axis(events, order, 1)
+
+
+def sequential_error(cell: Cell, trials: int, seed: int = SEED) -> float:
+    """Share of trials in which a gate at the true rate ever passes, wherever asking stopped; the worse of two sides."""
+    sizes, events = shuffled(cell, trials, seed)
+    return max(float(paying(events / sizes, cell.rate, side).any(1).mean()) for side in (-1, 1))
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """How soon a gate rules whose limit is not near: the median share of clusters, how often within `SOON`, and how
+    often the usual gate passes that has just the first `SOON` of the clusters.
+    """
+
+    median: float
+    soon: float
+    usual: float
+
+
+def stopped(sizes: str, correlation: float, rate: float, limit: float, trials: int) -> Stopped:
+    """Of 500 clusters."""
+    cell = Cell(sizes, max(CLUSTERS), correlation, rate)
+    of, events = shuffled(cell, trials, SEED)
+    paid = paying(events / of, limit, -1)
+    first = np.where(paid.any(1), paid.argmax(1) + 1, paid.shape[1]) / paid.shape[1]
+    part = slice(0, int(SOON * cell.clusters))
+    some, hits = of[:, part], events[:, part]
+    high = bounds(hits.sum(1) / some.sum(1), effective(some, hits))[1]
+    soon = paid[:, part].any(1).mean()
+    return Stopped(float(np.median(first)), float(soon), float((high <= limit).mean()))
+
+
+def sequential_tables(trials: int) -> tuple[str, list[str]]:
+    """Markdown, and what is wrong."""
+    allowed = 1 - LEVEL + 3 * float(np.sqrt(LEVEL * (1 - LEVEL) / trials))
+    lines = ["| items a cluster | clusters | sequential gate: false pass, most | its correlation, rate |"]
+    lines, wrong = [*lines, "|---|---:|---:|---|"], []
+    for sizes, clusters in product(SIZES, (count for count in CLUSTERS if count >= LEAST_PLANNED)):
+        cells = [cell for cell in grid() if (cell.sizes, cell.clusters) == (sizes, clusters)]
+        errors = {cell: sequential_error(cell, trials) for cell in cells}
+        worst = max(errors, key=lambda cell: errors[cell])
+        lines.append(f"| {sizes} | {clusters} | {errors[worst]:.1%} | {worst.correlation:g}, {worst.rate:g} |")
+        wrong += [f"sequential, {cell}: {error:.2%}" for cell, error in errors.items() if error > allowed]
+    lines += ["", "| true rate | limit | clusters asked, median | ruled within 40 % | a usual gate on those 40 % |"]
+    lines += ["|---:|---:|---:|---:|---:|"]
+    for rate, limit in STOPS:
+        found = {
+            (sizes, correlation): stopped(sizes, correlation, rate, limit, trials // 5)
+            for sizes, correlation in product(SIZES, CORRELATIONS)
+            if not (sizes == "single" and correlation)
+        }
+        median, soon, usual = ([getattr(one, name) for one in found.values()] for name in ("median", "soon", "usual"))
+        lines.append(
+            f"| {rate:g} | {limit:g} | {min(median):.0%} to {max(median):.0%} | {min(soon):.0%} to {max(soon):.0%} | "
+            f"{min(usual):.0%} to {max(usual):.0%} |"
+        )
+        wrong += [
+            f"sequential, {where}, rate {rate:g} and limit {limit:g}: half of them rule after {one.median:.0%}"
+            for where, one in found.items()
+            if one.median > SOON and one.usual > LEVEL
+        ]
+    return "\n".join(lines) + "\n", wrong
+
+
 # --- what is said ------------------------------------------------------------------------------------------
 
 
@@ -302,6 +423,33 @@ def table(rows: list[Row]) -> str:
             f"{min(row.covered for row in of):.1%} | {f'{max(widths):.2f}' if widths else '-'} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def other_table(trials: int) -> tuple[str, list[str]]:
+    """Markdown of the second grid, a row a kind of sizes, and what is wrong."""
+    rows = [row_of(cell, trials, OTHER_SEED) for cell in other_grid()]
+    lines = [
+        "| items a cluster, second grid | false pass | clusters, correlation, rate | sequential | covered | width |",
+        "|---|---:|---|---:|---:|---:|",
+    ]
+    late = {
+        row.cell: sequential_error(row.cell, trials, OTHER_SEED)
+        for row in rows
+        if row.cell.clusters == max(OTHER_CLUSTERS)
+    }
+    for sizes in OTHER_SIZES:
+        of = [row for row in rows if row.cell.sizes == sizes]
+        worst = max(of, key=lambda row: max(row.upper, row.lower))
+        where = f"{worst.cell.clusters}, {worst.cell.correlation:g}, {worst.cell.rate:g}"
+        most = max(error for cell, error in late.items() if cell.sizes == sizes)
+        lines.append(
+            f"| {sizes} | {max(worst.upper, worst.lower):.1%} | {where} | {most:.1%} | "
+            f"{min(row.covered for row in of):.1%} | {np.nanmax([row.width for row in of]):.2f} |"
+        )
+    allowed = 1 - LEVEL + 3 * float(np.sqrt(LEVEL * (1 - LEVEL) / trials))
+    wrong = [f"second grid, {row.cell}: {', '.join(row.faults)}" for row in rows if row.faults]
+    wrong += [f"second grid, sequential, {cell}: {error:.2%}" for cell, error in late.items() if error > allowed]
+    return "\n".join(lines) + "\n", wrong
 
 
 def peer_table(rows: list[Row]) -> str:
@@ -333,8 +481,10 @@ def main() -> int:
     trials = TRIALS // 10 if asked.quick else TRIALS
     rows = [row_of(cell, trials) for cell in track(list(grid()), console=Console(stderr=True), transient=True)]
     of_pairs, wrong = paired_table(trials)
-    failed = [*(f"{row.cell}: {', '.join(row.faults)}" for row in rows if row.faults), *wrong]
-    told = f"{table(rows)}\n{peer_table(rows)}\n{of_pairs}"
+    of_stops, late = sequential_tables(trials)
+    of_others, other = other_table(trials)
+    failed = [*(f"{row.cell}: {', '.join(row.faults)}" for row in rows if row.faults), *wrong, *late, *other]
+    told = f"{table(rows)}\n{of_others}\n{peer_table(rows)}\n{of_pairs}\n{of_stops}"
     print(told, *failed, sep="\n")
     if asked.write:
         before, mark, rest = PAGE.read_text("utf-8").partition(MARKS[0])

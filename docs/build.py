@@ -26,8 +26,10 @@ from orca_guard import configuration, contracts, errors, gates, hookspecs, plan
 from orca_guard.cli import BUILT_IN
 from orca_guard.cli.forms import table as confusion_table
 from orca_guard.forms import Forms
-from orca_guard.reports import document
+from orca_guard.host import Host
+from orca_guard.reports import comparing, document
 from orca_guard_toxicity.recipe import figures, scorers
+from orca_guard_tuning import stages
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
@@ -42,14 +44,15 @@ def pages() -> dict[Path, str]:
         "command-line.md": command_line(),
         "pipeline-file.md": pipeline_file(),
         "audit-file.md": audit_file(),
+        "stages-file.md": stages_file(),
         "hooks.md": hooks(),
         "contracts.md": protocols(),
         "errors.md": exit_codes(),
     }
     written = {REFERENCE / name: HEADER + text.rstrip() + "\n" for name, text in texts.items()}
-    described = json.dumps(document.schema(), indent=2) + "\n"
+    described = {one.SCHEMA: json.dumps(one.schema(), indent=2) + "\n" for one in (document, comparing)}
     taken = {DOCS / "strategies.md": strategies(), DOCS / "toxicity.md": toxicity()}
-    return written | taken | {document.SCHEMA: described}
+    return written | taken | described
 
 
 def strategies() -> str:
@@ -80,8 +83,9 @@ def command_line() -> str:
 
 
 def _commands() -> Iterator[tuple[str, click.Command]]:
-    for name, module in sorted(BUILT_IN.items()):
-        command = getattr(import_module(f"orca_guard.cli.{module}"), name)
+    commands = {name: getattr(import_module(f"orca_guard.cli.{module}"), name) for name, module in BUILT_IN.items()}
+    commands |= {name: provided.item for name, provided in Host.installed().commands if provided.plugin.own}
+    for name, command in sorted(commands.items()):
         yield f"orca-guard {name}", command
         if isinstance(command, click.Group):
             for sub, inner in sorted(command.commands.items()):
@@ -107,6 +111,11 @@ def audit_file() -> str:
     tables = (plan.AuditTable, plan.BenchmarkTable, plan.ArmTable)
     gate = f"## Gate\n\n`[[gates]]`. {_prose(gates.Gate)}\n"
     return "\n".join(["# The audit file\n", *_tables(tables), gate])
+
+
+def stages_file() -> str:
+    """Every table and key of a stages file."""
+    return "\n".join(["# The stages file\n", *_tables((stages.StagesTable, stages.StageTable))])
 
 
 def _tables(tables: Iterable[type]) -> Iterator[str]:

@@ -35,10 +35,14 @@ class Case:
     groups: str = ""
 
 
+TOXIC = ("HatemojiBuild", "ToxiGen", "toxic spans", "Davidson")
+GROUNDED = ("FaithBench", "FActScore", "RAGTruth QA", "BEGIN")
 CASES = (
     Case("prompt-injection", ("XSTest",)),
-    Case("toxicity", ("ToxiGen", "HatemojiBuild", "Davidson"), groups="ToxiGen"),
-    Case("supported", ("BEGIN", "RAGTruth QA"), model="nano"),
+    Case("toxicity", TOXIC, groups="ToxiGen"),
+    Case("toxicity-ngrams", TOXIC, groups="ToxiGen"),
+    Case("word-overlap", GROUNDED),
+    Case("supported", GROUNDED, model="nano"),
 )
 
 

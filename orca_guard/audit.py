@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
+
 from orca_guard.bench import Bench, load_bench, unit_records
 from orca_guard.cache import AnswerCache
 from orca_guard.errors import BadInput, ConfigurationChanged, NotReady
+from orca_guard.figures import Measured
 from orca_guard.freezing import Frozen, Step, freeze
+from orca_guard.gates import sequential_of
 from orca_guard.host import Host
 from orca_guard.identity import canonical, differences, digest_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
@@ -87,6 +91,7 @@ def begin(request: Request, frozen: Frozen, *, store: RunStore, name: str, place
         BadInput: there is such a run already, it cannot be written, or the first process has another plan.
         NotReady: the first process does not come.
     """
+    _check_alone(frozen.plan, place)
     bundle = store.run(name)
     if place.rank:
         _join(bundle, frozen)
@@ -98,6 +103,15 @@ def begin(request: Request, frozen: Frozen, *, store: RunStore, name: str, place
     write_whole(bundle.root / REQUEST, request_json(request))
     bundle.begin(frozen.plan, frozen.items)  # the plan comes last: with it there is all that a resumed run needs
     return Audit(request=request, frozen=frozen, store=store, bundle=bundle)
+
+
+def _check_alone(plan: Mapping[str, Any], place: Rank) -> None:
+    """Whether to stop is decided unit by unit, in order, and so by one process."""
+    if place.world > 1 and (names := sequential_of(plan)):
+        raise BadInput(
+            f"a gate on {', '.join(sorted(names))} is sequential: its items are asked one unit after the other by one "
+            f"process, and here are {place.world}. Start one, or take `sequential` from the gate."
+        )
 
 
 def _foreign(root: Path) -> bool:
@@ -162,7 +176,9 @@ def run(
         ConfigurationChanged: what was loaded is not what was planned.
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
-    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache)
+    _check_alone(audit.frozen.plan, place)
+    judges = audit.request.table.judges
+    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache, judges=judges)
     examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
     sizes = schedule.sizes(rank=place.rank, world=place.world)
@@ -171,12 +187,46 @@ def run(
         Texts(bundle.texts(place.rank), secret=audit.store.secret(), plan=plan) as texts,
         Shard(bundle.journal(place.rank), plan=plan, rank=place.rank, world=place.world, sizes=sizes) as shard,
     ):
+        stopping = _Stopping(audit, schedule)
         for unit in (schedule.units[number] for number in sizes):
-            records = [] if unit.number in shard.done else _recorded(unit, schedule, audit.frozen, bench, texts)
+            left = unit.number not in shard.done and not stopping.is_over(unit)
+            records = _recorded(unit, schedule, audit.frozen, bench, texts) if left else []
             if records:
                 texts.flush()
                 shard.write(unit.number, records)
+            stopping.see(unit, records)
             told(unit, records)
+
+
+class _Stopping:
+    """Follows the sequential benchmarks of a run, one unit after the other, those included that were there before.
+
+    Nothing is asked before it has seen all units that come first, so no record lies beyond a stop.
+    """
+
+    def __init__(self, audit: Audit, schedule: Schedule) -> None:
+        plan, bundle = audit.frozen.plan, audit.bundle
+        names = sequential_of(plan) & schedule.sections.keys()
+        self._starts = {name: schedule.sections[name].start for name in names}
+        self._over: set[str] = set()
+        if names:
+            reader = ShardReader(bundle.journal(0), plan=audit.frozen.digest, rank=0)
+            items = map(msgspec.to_builtins, bundle.read_items(plan))
+            self._measured = Measured(plan, items, (line.fields for line in reader))
+            self._watches = {name: self._measured.watch(name) for name in names}
+
+    def is_over(self, unit: Unit) -> bool:
+        """Whether all gates on its benchmark have ruled."""
+        return unit.benchmark in self._over
+
+    def see(self, unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
+        """The next unit, whose records are new or were there."""
+        if unit.benchmark not in self._starts or self.is_over(unit):
+            return
+        for record in records:
+            self._measured.enter(record)
+        if self._watches[unit.benchmark].stops(unit.stop - self._starts[unit.benchmark]):
+            self._over.add(unit.benchmark)
 
 
 def _recorded(unit: Unit, schedule: Schedule, frozen: Frozen, bench: Bench, texts: Texts) -> list[dict[str, Any]]:

@@ -18,11 +18,14 @@ from orca_guard.freezing import Planned, model_digest
 from orca_guard.host import Host, Provided
 from orca_guard.identity import canonical, differences, digest_of
 from orca_guard.items import Item, Kind
+from orca_guard.judging.asking import Heard, Judge, heard, targets_of
+from orca_guard.judging.placing import judge_json, placed_again
 from orca_guard.pipeline import Pipeline
-from orca_guard.plan import Arm
+from orca_guard.plan import Arm, JudgeTable
+from orca_guard.reading import read
 from orca_guard.recording import Address, question_record, score_record
 from orca_guard.scoring import Rules
-from orca_guard.types import Replies, Requests
+from orca_guard.types import Action, Answer, Outcome, Question, Replies, Requests, Segment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Bench:
         identities: kind of item → name of the arm or model → its digest, as records carry it.
         tolerated: what is not as in the plan and was let pass.
         before: what is asked instead of a model: a cache over it.
+        judges: benchmark → those that judge its answers.
     """
 
     arms: Mapping[str, Pipeline]
@@ -42,6 +46,7 @@ class Bench:
     identities: Mapping[Kind, Mapping[str, str]]
     tolerated: tuple[str, ...] = ()
     before: Mapping[str, Target] = field(default_factory=dict)
+    judges: Mapping[str, tuple[Judge, ...]] = field(default_factory=dict)
 
 
 def load_bench(
@@ -51,6 +56,7 @@ def load_bench(
     *,
     tolerated: Callable[[str], bool] = lambda _path: False,
     cache: AnswerCache | None = None,
+    judges: Sequence[JudgeTable] | None = None,
 ) -> Bench:
     """Load every model once, and put the arms together around them.
 
@@ -60,6 +66,7 @@ def load_bench(
         host: where names are looked up.
         tolerated: whether the identity may differ at a path; in an audit it may nowhere.
         cache: of answers of earlier runs.
+        judges: who judges, as the plan was asked for; None loads no judge, for whoever asks none.
 
     Raises:
         ConfigurationChanged: something is not what it was when the plan was frozen; the difference is shown.
@@ -85,7 +92,30 @@ def load_bench(
     of_arms = {name: entries[name]["pipeline"] for name in pipelines}
     of_models = {name: model_digest(model) for name, model in models.items()}
     identities: Mapping[Kind, Mapping[str, str]] = {"question": of_arms, "score": of_models}
-    return Bench(arms=pipelines, models=models, identities=identities, tolerated=tuple(passed), before=before)
+    return Bench(
+        arms=pipelines,
+        models=models,
+        identities=identities,
+        tolerated=tuple(passed),
+        before=before,
+        judges={}
+        if judges is None
+        else _judges(plan, judges, host, opener, {d: name for name, d in of_models.items()}),
+    )
+
+
+def _judges(
+    plan: Mapping[str, Any], tables: Sequence[JudgeTable], host: Host, opener: Opener, models: Mapping[str, str]
+) -> dict[str, tuple[Judge, ...]]:
+    """Every benchmark's judges, each what the plan says it is."""
+    found: dict[str, tuple[Judge, ...]] = {}
+    for benchmark in plan["benchmarks"]:
+        for entry in benchmark.get("judges", ()):
+            judge = placed_again(entry, tables, host, opener=opener, models=models)
+            if told := differences(_as_written(entry), _as_written(judge_json(judge))):
+                raise ConfigurationChanged(f"judge {entry['name']!r} is not what the plan says:", told)
+            found[benchmark["name"]] = (*found.get(benchmark["name"], ()), judge)
+    return found
 
 
 def _as_written(identity: Mapping[str, Any]) -> Any:
@@ -125,19 +155,55 @@ def unit_records(planned: Planned, items: Sequence[Item], bench: Bench, *, addre
     """
     record = partial(_record, planned=planned, bench=bench, address=address)
     if planned.entry["kind"] == "question":
+        judges = bench.judges.get(planned.entry["name"], ())
         targets = {name: target for arm in bench.arms.values() for name, target in arm.targets().items()}
-        done = _driven(_cases(items, bench), targets)
+        done = _driven(_cases(items, bench, judges), {**targets_of(judges), **targets})
         return [record(*done[item.id, arm]) for item in items for arm in bench.arms]
     done = _driven(_scores(items, bench), {**bench.models, **bench.before})
     return [record(*done[item.id, model]) for item in items for model in bench.models]
 
 
-def _cases(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An answer, and what its judges say of it."""
+
+    answer: Answer
+    heard: list[Heard]
+
+
+def _cases(
+    items: Iterable[Item], bench: Bench, judges: Sequence[Judge]
+) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
     for item in items:
         for name, arm in bench.arms.items():
             assert item.question is not None, "a unit of questions holds questions"
             case = arm.case(item.question)
-            yield _Asked(item, name, case), case.solve()
+            yield _Asked(item, name, case), _judged(item, item.question, case, arm, judges)
+
+
+def _judged(
+    item: Item, question: Question, case: Case, arm: Pipeline, judges: Sequence[Judge]
+) -> Generator[Requests, Replies, _Judged]:
+    """The answer to a question, or the one that is given, and what judges say of it. Only what was read is judged."""
+    answer = given(question, item.given[0], arm) if item.given else (yield from case.solve())
+    judged = answer.answered and answer.outcome is Outcome.EXTRACTED and answer.value is not None
+    return _Judged(answer, (yield from heard(judges, item, answer.value or "")) if judged else [])
+
+
+def given(question: Question, text: str, arm: Pipeline) -> Answer:
+    """The answer that an item comes with, as if the pipeline had let it through."""
+    segment = Segment(text=text, answer=text)
+    reading = read(segment, question.form, choices=question.choices)
+    return Answer(
+        id=question.id,
+        action=Action.ALLOW,
+        final=text.strip(),
+        text=text.strip(),
+        segment=segment,
+        outcome=reading.outcome,
+        value=reading.value,
+        pipeline=arm.digest,
+    )
 
 
 def _scores(items: Iterable[Item], bench: Bench) -> Iterator[tuple[_Asked, Generator[Requests, Replies, Any]]]:
@@ -161,7 +227,9 @@ def _record(asked: _Asked, result: Any, *, planned: Planned, bench: Bench, addre
     more: Any = {"rules": Rules(planned.entry["scoring"], planned.metrics), "address": address}
     if asked.case is not None:
         assert asked.item.question is not None, "a case has a question"
-        answer = bench.arms[asked.subject].settled(asked.item.question, result)
+        judged = isinstance(result, _Judged)
+        answer = bench.arms[asked.subject].settled(asked.item.question, result.answer if judged else result)
+        more["heard"] = result.heard if judged else []
         made = question_record(asked.item, answer, asked.case, **more)
     else:
         made = score_record(asked.item, result, **more)

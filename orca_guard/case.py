@@ -45,7 +45,12 @@ if TYPE_CHECKING:
 WITHHELD = "[withheld]"
 
 CLASSIFIERS = "guards' classifiers"
-"""The driver's name for what answers guards' `Classify` requests."""
+"""The driver's name for what answers `Classify` requests of strategies."""
+
+
+def classifiers_within(seconds: float) -> str:
+    """The driver's name for what answers those of guards, each within so many seconds."""
+    return f"{CLASSIFIERS} within {seconds:g} s"
 
 
 class Case:
@@ -209,10 +214,10 @@ class Case:
 
     # --- requests ------------------------------------------------------------------------------
 
-    def _bound(self, request: Request, *, strategy: Strategy | None = None) -> Request:
+    def _bound(self, request: Request, *, strategy: Strategy | None = None, classifiers: str = CLASSIFIERS) -> Request:
         """The request with everything that only the pipeline knows."""
         if isinstance(request, Classify) and self._pipeline.classifiers is not None:
-            return replace(request, target=request.target or CLASSIFIERS)
+            return replace(request, target=request.target or classifiers)
         if type(request) not in self._pipeline.model.requests:
             raise ModelFailed(f"model {self._pipeline.model.name!r} does not answer {type(request).__name__} requests")
         if not isinstance(request, Generate):
@@ -223,7 +228,7 @@ class Case:
         return replace(
             request,
             target=request.target or self._pipeline.target,
-            messages=self._with_system(request.messages, strategy),
+            messages=request.messages if request.raw else self._with_system(request.messages, strategy),
             max_new_tokens=self._reserved(request.max_new_tokens or decoding.max_new_tokens),
             stop=(*decoding.stop, *request.stop),
             decoding=decoding,
@@ -292,8 +297,9 @@ class Case:
         self._examining = True
         try:
             asking = within(place.timeout_s, lambda: guard.examine(exhibit), of=place.name)
+            bind = partial(self._bound, classifiers=classifiers_within(place.timeout_s))
             verdict = yield from through(
-                asking, self._bound, self._settle, tick=self._tick, timeout=place.timeout_s, of=place.name
+                asking, bind, self._settle, tick=self._tick, timeout=place.timeout_s, of=place.name
             )
             sound = checked([verdict], [exhibit], guard=place.name)[0]
         except Exception as error:  # noqa: BLE001  # whatever a guard raises is an ERROR verdict, never a pass

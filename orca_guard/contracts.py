@@ -472,7 +472,11 @@ class Classifying(Protocol):
 
 @runtime_checkable
 class ClassifierServer(Target, Protocol):
-    """Answers `Classify` requests, and needs no language model for that. Safe to call from several threads."""
+    """Answers `Classify` requests, and needs no language model for that. Safe to call from several threads.
+
+    A server may also have `load(reference)`, which loads a classifier before it is asked: a request of a guard may
+    take its `timeout_s`, and what is loaded beforehand takes nothing of that.
+    """
 
     @property
     def name(self) -> str:

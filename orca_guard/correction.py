@@ -117,16 +117,17 @@ ASSUMES = (
 def corrected_json(estimate: Estimate, counts: Counts | None, *, confidence: float = CONFIDENCE) -> dict[str, Any]:
     """As a seal holds it: `value`, `low`, `high` (None where it is not computed), what it rests on, and why not."""
     if counts is None:
-        return _not("the scorer was not measured on this group")
+        return not_corrected("the scorer was not measured on this group")
     found = corrected(estimate, counts)
     told = {"sensitivity": counts.sensitivity, "specificity": counts.specificity}
     if found is None:
         why = f"sensitivity + specificity - 1 is {counts.youden:.2f}, and below {LEAST_YOUDEN} nothing is corrected"
-        return _not("nothing was scored" if estimate.value is None else why) | told
+        return not_corrected("nothing was scored" if estimate.value is None else why) | told
     low, high = found.interval(confidence)
     return {"value": found.value, "low": low, "high": high, **told, "assumes": ASSUMES, "reason": ""}
 
 
-def _not(why: str) -> dict[str, Any]:
+def not_corrected(why: str) -> dict[str, Any]:
+    """Instead of a corrected rate, why there is none."""
     empty: Mapping[str, Any] = dict.fromkeys(("value", "low", "high", "sensitivity", "specificity"))
     return {**empty, "assumes": ASSUMES, "reason": why}

@@ -21,11 +21,12 @@ from orca_guard.errors import OrcaGuardError, UnknownName
 from orca_guard.freezing import Planned, model_digest, models_of
 from orca_guard.host import Host, Plugin, Provided
 from orca_guard.identity import differences, digest_text
-from orca_guard.items import Disposition, Item, Kind, Metric, gathered
+from orca_guard.items import Disposition, Item, Kind, Metric, gathered, sentinel_key
+from orca_guard.judging.rubric import Rubric
 from orca_guard.measuring import Work, measured
 from orca_guard.pipeline import Pipeline
 from orca_guard.reading import read
-from orca_guard.testing.suites import check_benchmark
+from orca_guard.testing.suites import check_items
 from orca_guard.types import (
     Decoding,
     Failure,
@@ -260,7 +261,8 @@ def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | N
         return
     entry = {"name": benchmark.name, "kind": benchmark.kind, "scoring": benchmark.scoring}
     planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
-    yield _known(benchmark, files) if len(items) <= MANY else _known(_Sample.of(planned, most=MANY), {})
+    rubrics = getattr(benchmark, "rubrics", ())
+    yield _known(benchmark, files) if len(items) <= MANY else _known(_Sample.of(planned, rubrics, most=MANY), {})
     if pair is not None:
         yield _fits(items, pair.described)
         yield _asked(planned, _bench_of(pair.loaded))
@@ -269,7 +271,8 @@ def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | N
 def _of_planned(planned: Planned, bench: Bench) -> Iterator[Finding]:
     """Of items that freezing found sound and fitting."""
     yield _places(planned.items)
-    yield _known(_Sample.of(planned), {})
+    rubrics = [judge.rubric for judge in bench.judges.get(planned.entry["name"], ())]
+    yield _known(_Sample.of(planned, rubrics), {})
     yield _asked(planned, bench)
 
 
@@ -284,11 +287,14 @@ class _Sample:
     first: tuple[Item, ...]
     summary: str = ""
     version: str = ""
+    rubrics: tuple[Rubric, ...] = ()
 
     @classmethod
-    def of(cls, planned: Planned, *, most: int = SAMPLE) -> _Sample:
+    def of(cls, planned: Planned, rubrics: Sequence[Rubric], *, most: int = SAMPLE) -> _Sample:
         told = {key: planned.entry[key] for key in ("name", "kind", "scoring")}
-        return cls(**told, metrics=planned.metrics, first=planned.items[:most])
+        names = {sentinel_key(rubric.name) for rubric in rubrics}
+        asked = tuple(item for item in planned.items if names.isdisjoint(item.groups))
+        return cls(**told, metrics=planned.metrics, first=asked[:most], rubrics=tuple(rubrics))
 
     def files(self, _data: Path | None, /) -> Mapping[str, Path]:
         return {}
@@ -347,7 +353,7 @@ def _known(benchmark: Benchmark, files: Mapping[str, Path]) -> Finding:
     if not __debug__:
         return _not_applicable(name, "python -O leaves the check out")
     try:
-        check_benchmark(benchmark, files)
+        check_items(benchmark, files)
     except AssertionError as error:
         return _ill(name, str(error), "do not trust its scores; tell the benchmark's author")
     except Exception as error:  # noqa: BLE001  # whatever a plugin's own code raises is a finding
@@ -359,9 +365,10 @@ def _fits(items: Sequence[Item], described: Pipeline) -> Finding:
     """What does not fit is named in the plan and asked of nobody, so it is no illness unless nothing fits."""
     name = "items fit the model"
     arms = {"default": described}
+    items = [item for item in items if not item.given]
     found = measured(items, pipelines=arms, models=models_of(arms), work=Work())
     reasons = {item.id: why for item, why in found if why}
-    if len(reasons) == len(items):
+    if reasons and len(reasons) == len(items):
         return _ill(name, f"none does: {next(iter(reasons.values()))}", "choose a model with a longer context")
     if reasons:
         what = f"{len(reasons)} of {len(items)} do not and will not be asked: {_listed(list(reasons))}"

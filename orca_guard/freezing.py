@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orca_guard.assembly import assemble, described, lasting
 from orca_guard.baselines import with_baselines
+from orca_guard.contamination import Overlap, counts, overlap
 from orca_guard.contracts import Benchmark, Described, Model
-from orca_guard.errors import BadInput, DataAbsent, ModelFailed, NotReady, OrcaGuardError, PluginFailed, UnknownName
+from orca_guard.declarations import check_possible, sound_items
+from orca_guard.errors import BadInput, DataAbsent, NotReady, OrcaGuardError, PluginFailed, UnknownName
 from orca_guard.figures import best_case
-from orca_guard.gates import gate_json, gates_of, unreachable
+from orca_guard.gates import gate_json, gates_of, sequential_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import OUTSIDE, Item, Kind, Metric, gathered, item_digest, metric_json
+from orca_guard.items import TRAINING, Item, Metric, item_digest, metric_json
+from orca_guard.journal.units import place_in_order
+from orca_guard.judging import hygiene
+from orca_guard.judging.asking import Judge
+from orca_guard.judging.placing import judge_json, judge_of, judged_metrics, rubrics_of, table_for
 from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
 from orca_guard.plan import FORMAT, Arm, AuditTable, BenchmarkTable, Request
-from orca_guard.policies import policy_of
-from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
-from orca_guard.stats import AGGREGATORS, CLASSED
-from orca_guard.types import Generate, Score
+from orca_guard.policies import Policy, policy_of
+from orca_guard.sequential import LEAST_PLANNED
 
 Step = Callable[[str, int, int], None]
 
@@ -82,9 +87,12 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     _check_different(pipelines)
     _check_sound(table.sound_guards, pipelines)
     subjects = _Subjects(pipelines, models_of(pipelines))
-    found, absent = _present(table, host)
+    found, absent = _present(table, host, subjects)
     work = Work()
-    benchmarks = [_planned(one, table, subjects, work=work, step=step) for one in found]
+    policies = [policy_of(name) for name in table.policies]
+    stopping = sequential_of({"gates": [*table.gates, *(gate for policy in policies for gate in policy.gates)]})
+    fitting, unfit = _fitting(found, partial(_planned, table, subjects, stopping, work=work, step=step))
+    benchmarks, training = _held_against_training(fitting, table, step)
     plan: dict[str, Any] = {
         "format": FORMAT,
         "name": table.name,
@@ -95,22 +103,79 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
         "arms": subjects.arm_entries(),
         "models": subjects.model_entries(),
         "benchmarks": [planned.entry for planned in benchmarks],
-        "absent": absent,
+        "absent": [*absent, *unfit],
         "items": {"count": sum(len(b.items) for b in benchmarks), "digest": digest_bytes(item_lines(benchmarks))},
         "requires": required,
+        **({"training": training} if training else {}),
         "records": sum(len(b.items) * subjects.count(b.entry["kind"]) for b in benchmarks),
     }
-    policies = [policy_of(name) for name in table.policies]
-    plan["policies"] = [{"name": policy.name, "digest": policy.digest} for policy in policies]
-    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
-    own, plan["baselines"] = with_baselines(table.gates, asked)
-    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], plan)
-    plan["gates"] = [gate_json(gate) for gate in gates]
+    plan |= _gates(table, policies, plan, benchmarks)
     frozen = Frozen(plan=plan, benchmarks=tuple(benchmarks), work=work)
+    _check_enough(benchmarks, sequential_of(plan))
+    _check_passable(frozen)
+    return frozen
+
+
+def _gates(
+    table: AuditTable, policies: Iterable[Policy], plan: Mapping[str, Any], benchmarks: Iterable[Planned]
+) -> dict[str, Any]:
+    """All gates, the request's own and those of policies, with these and the runs that some are held against."""
+    asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
+    own, baselines = with_baselines(table.gates, asked)
+    given = {**plan, "baselines": baselines}
+    gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], given)
+    named = [{"name": policy.name, "digest": policy.digest} for policy in policies]
+    return {"policies": named, "baselines": baselines, "gates": [gate_json(gate) for gate in gates]}
+
+
+def _check_passable(frozen: Frozen) -> None:
+    """That a model without fault would pass every gate."""
+    plan = frozen.plan
+    gates = gates_of(plan["gates"], plan)
     if impossible := unreachable(gates, best_case(plan, map(json.loads, frozen.items.splitlines())), plan):
         more = "ask more items, or loosen the gate"
         raise BadInput("\n".join((f"{len(impossible)} of {len(gates)} gates cannot be passed; {more}:", *impossible)))
-    return frozen
+
+
+def _held_against_training(
+    benchmarks: list[Planned], table: AuditTable, step: Step
+) -> tuple[list[Planned], dict[str, Any]]:
+    """Benchmarks with every item tagged and every metric by the tag, where there is training data; and what that is."""
+    if not table.training_data:
+        return benchmarks, {}
+    items = {planned.entry["name"]: planned.items for planned in benchmarks}
+    found = overlap(items, Path(table.training_data).expanduser(), step=step)
+    return [_tagged(planned, found) for planned in benchmarks], found.plan()
+
+
+def _tagged(planned: Planned, found: Overlap) -> Planned:
+    items = found.tagged(planned.entry["name"], planned.items)
+    metrics = tuple(
+        replace(metric, by=(*metric.by, TRAINING)) if metric.about == "answers" else metric
+        for metric in planned.metrics
+    )
+    told = {"metrics": [metric_json(metric) for metric in metrics], "overlap": counts(items)}
+    return Planned(entry={**planned.entry, **told}, metrics=metrics, items=items)
+
+
+def _check_enough(benchmarks: Iterable[Planned], stopping: Collection[str]) -> None:
+    """That a benchmark which may stop early has clusters enough for that to be worth it, and no judges.
+
+    A judge's sentinels lie among all the items, so a part of those cannot say how far it can be believed.
+    """
+    for planned in benchmarks:
+        if planned.entry["name"] in stopping and planned.entry.get("judges"):
+            raise BadInput(
+                f"{planned.entry['name']} has judges, whose sentinels are all to be asked, and cannot stop early; "
+                "take `sequential` from the gate, or the judges from the benchmark"
+            )
+        names = [item.cluster for item in planned.items if not item.given]
+        clusters = len(set(names) - {""}) + names.count("")
+        if planned.entry["name"] in stopping and clusters < LEAST_PLANNED:
+            raise BadInput(
+                f"{planned.entry['name']} has {clusters} clusters here, and a sequential gate takes {LEAST_PLANNED}; "
+                "ask more items, or take `sequential` from the gate"
+            )
 
 
 def item_lines(benchmarks: Iterable[Planned]) -> bytes:
@@ -209,8 +274,8 @@ def _check_sound(names: Iterable[str], pipelines: Mapping[str, Pipeline]) -> Non
                 )
             if not point.sound:
                 raise NotReady(
-                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is no better than an AUROC "
-                    f"of {point.auroc.low:.2f} on {point.data}; {LEAST_AUROC} is asked of it"
+                    f"this audit requires guard {name!r} to be sound, and in arm {arm!r} it is {point.weak}; "
+                    f"{LEAST_AUROC} is asked of it"
                 )
 
 
@@ -237,9 +302,21 @@ class _Found:
     plugin: Plugin
     limit: int | None
     files: Mapping[str, Path]
+    judges: tuple[Judge, ...] = ()
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Those that can be had."""
+        return judged_metrics(self.benchmark.metrics, self.judges)
+
+    @property
+    def sentinels(self) -> list[Item]:
+        """Of all its judges."""
+        return [item for judge in self.judges for item in hygiene.sentinels(judge.rubric)]
 
 
-def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str, str]]]:
+def _present(table: AuditTable, host: Host, subjects: _Subjects) -> tuple[list[_Found], list[dict[str, str]]]:
     """The benchmarks whose data is here, and the others with what they lack."""
     data = Path(table.data).expanduser() if table.data else None
     found: dict[str, _Found] = {}
@@ -249,12 +326,33 @@ def _present(table: AuditTable, host: Host) -> tuple[list[_Found], list[dict[str
         if name in found:
             raise BadInput(f"benchmark {name!r} is asked for twice, once of them through its plugin")
         try:
-            found[name] = _Found(provided.item, provided.plugin, asked.limit, provided.item.files(data))
+            files = provided.item.files(data)
+            judges, unjudged = _judges(provided.item, table, host, subjects)
+            found[name] = _Found(provided.item, provided.plugin, asked.limit, files, judges, unjudged)
         except DataAbsent as error:
             absent.append({"benchmark": name, "reason": str(error)})
     if not found:
         raise DataAbsent(f"nothing to run: {_together(absent)}")
     return list(found.values()), absent
+
+
+def _judges(
+    benchmark: Benchmark, table: AuditTable, host: Host, subjects: _Subjects
+) -> tuple[tuple[Judge, ...], tuple[str, ...]]:
+    """Who judges a benchmark's answers, and the rubrics by which nobody does.
+
+    Raises:
+        DataAbsent: nothing of the benchmark can be told without a judge.
+    """
+    named = [(rubric, table_for(rubric, table.judges)) for rubric in rubrics_of(benchmark)]
+    models = {model_digest(model): name for name, model in subjects.models.items()}
+    judges = tuple(
+        judge_of(rubric, who, host, opener=described, models=models) for rubric, who in named if who is not None
+    )
+    lacking = tuple(rubric.name for rubric, who in named if who is None)
+    if lacking and not any({*metric.judges}.isdisjoint(lacking) for metric in benchmark.metrics):
+        raise DataAbsent(f"nobody is named to judge {' and '.join(lacking)}: name a model by --judge")
+    return judges, lacking
 
 
 def _together(absent: Iterable[Mapping[str, str]]) -> str:
@@ -277,26 +375,52 @@ def _asked(tables: Iterable[BenchmarkTable], host: Host) -> Iterator[tuple[Bench
             yield table, registry.find(name)
 
 
-def _planned(found: _Found, table: AuditTable, subjects: _Subjects, *, work: Work, step: Step) -> Planned:
+class _NothingFits(BadInput):
+    """A benchmark all of whose items are longer than a model's context."""
+
+
+def _fitting(found: Iterable[_Found], plan: Callable[[_Found], Planned]) -> tuple[list[Planned], list[dict[str, str]]]:
+    """What can be asked, and what is not run because nothing of it fits: that stops no other benchmark."""
+    planned, faults = list[Planned](), dict[str, _NothingFits]()
+    for one in found:
+        try:
+            planned.append(plan(one))
+        except _NothingFits as error:
+            faults[one.benchmark.name] = error
+    if not planned:
+        raise next(iter(faults.values()))
+    return planned, [{"benchmark": name, "reason": str(error)} for name, error in faults.items()]
+
+
+def _planned(
+    table: AuditTable, subjects: _Subjects, stopping: Collection[str], found: _Found, *, work: Work, step: Step
+) -> Planned:
     benchmark = found.benchmark
-    _check_possible(benchmark, [*subjects.models.values()])
-    sound, rejected = _sound(benchmark, found.files)
-    items = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit)
+    check_possible(benchmark, [*subjects.models.values()])
+    sound, rejected = sound_items(benchmark, found.files)
+    by_cluster = benchmark.name in stopping
+    asked = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit, by_cluster=by_cluster)
+    items = chosen([*asked, *found.sentinels], nonce=table.nonce, seed=table.seed, limit=None, by_cluster=by_cluster)
     step(benchmark.name, 0, len(items))
-    reasons: dict[str, str] = {}
-    for item, reason in measured(items, pipelines=subjects.pipelines, models=subjects.models, work=work):
+    reasons = {item.id: "" for item in items if item.given}
+    open_ones = [item for item in items if not item.given]
+    for item, reason in measured(open_ones, pipelines=subjects.pipelines, models=subjects.models, work=work):
         reasons[item.id] = reason
         step(benchmark.name, len(reasons), len(items))
     kept = tuple(item for item in items if not reasons[item.id])
     left_out = [{"id": item.id, "reason": reasons[item.id]} for item in items if reasons[item.id]]
-    if not kept:
-        raise BadInput(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
-    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=tuple(benchmark.metrics), items=kept)
+    if len(kept) == len(found.sentinels):
+        raise _NothingFits(f"no item of {benchmark.name!r} can be asked: {left_out[0]['reason']}")
+    return Planned(entry=_entry(found, len(kept), left_out, rejected), metrics=found.metrics, items=kept)
 
 
-def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None) -> list[Item]:
-    """The first `limit` items in an order that depends on nonce or seed and on every item's id, and nothing else."""
-    return sorted(items, key=lambda item: digest_of([nonce or seed, item.id]))[:limit]
+def chosen(items: Sequence[Item], *, nonce: str, seed: int, limit: int | None, by_cluster: bool = False) -> list[Item]:
+    """The first `limit` items in an order that depends on nonce or seed and on every item's id, and nothing else.
+
+    Where clusters are asked one after the other, it depends on their names, too.
+    """
+    key = partial(place_in_order, nonce or seed, by_cluster=by_cluster)
+    return sorted(items, key=lambda item: key(item.id, item.cluster))[:limit]
 
 
 def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejected: Mapping[str, int]) -> dict[str, Any]:
@@ -307,11 +431,14 @@ def _entry(found: _Found, items: int, not_covered: list[dict[str, str]], rejecte
         "plugin": found.plugin.identity(),
         "kind": benchmark.kind,
         "scoring": benchmark.scoring,
-        "metrics": [metric_json(metric) for metric in benchmark.metrics],
+        "metrics": [metric_json(metric) for metric in found.metrics],
         "data": {name: digest_file(path, fresh=True) for name, path in sorted(found.files.items())},
         "items": items,
         "not_covered": not_covered,
         **_declared(benchmark),
+        **({"judges": [judge_json(judge) for judge in found.judges]} if found.judges else {}),
+        **({"sentinels": len(found.sentinels)} if found.judges else {}),
+        **({"unjudged": list(found.unjudged)} if found.unjudged else {}),
         "rejected": dict(rejected),
     }
 
@@ -321,72 +448,3 @@ def _declared(benchmark: Benchmark) -> dict[str, Any]:
     covers, protocol = getattr(benchmark, "covers", ()), getattr(benchmark, "protocol", "")
     found = {"covers": sorted(map(str, covers))} if covers else {}
     return found | ({"protocol": str(protocol)} if protocol else {})
-
-
-def _check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
-    if why := next(_impossible(benchmark), ""):
-        raise PluginFailed(f"benchmark {benchmark.name!r} {why}")
-    wanted = Generate if benchmark.kind == "question" else Score
-    for model in models:
-        if wanted not in model.requests:
-            what = "does not generate" if wanted is Generate else "gives no log-likelihoods"
-            raise ModelFailed(f"model {model.name!r} {what}, and benchmark {benchmark.name!r} needs that")
-
-
-def _impossible(benchmark: Benchmark) -> Iterator[str]:
-    """What is wrong with what it declares."""
-    metrics = benchmark.metrics
-    rules = READING_RULES if benchmark.kind == "question" else LIKELIHOOD_RULES
-    for rule in (benchmark.scoring, *filter(None, (metric.rule for metric in metrics))):
-        if rule not in rules:
-            yield f"wants a scoring rule {rule!r}, which is not there"
-    if not metrics:
-        yield "declares no metric"
-    if len({metric.name for metric in metrics}) != len(metrics):
-        yield "gives one name to two metrics"
-    for metric in metrics:
-        yield from (f"declares a metric {metric.name!r} that {why}" for why in _unsound(metric, benchmark.kind))
-    if OUTSIDE in (*metrics[0].worth.values(), *metrics[0].credit.values()):
-        yield f"has {metrics[0].name!r} as its first metric, which leaves answers outside, and every item needs a mark"
-
-
-def _unsound(metric: Metric, kind: Kind) -> Iterator[str]:
-    if metric.aggregate not in AGGREGATORS:
-        yield f"wants an aggregator {metric.aggregate!r}, which is not there"
-    if (metric.aggregate in CLASSED) != bool(metric.over):
-        yield f"is the {metric.aggregate} over {metric.over or 'no classes'}"
-    if metric.scale == "signed" and metric.aggregate == "gap":
-        yield "is a signed gap"
-    if metric.among and kind == "question":
-        yield "compares some continuations, and a question has none"
-    if metric.quality and (metric.aggregate != "mean" or metric.scale != "unit"):
-        yield "corrects what is no plain rate"
-    if metric.quality and {*metric.quality.rows} & {*metric.quality.measured_on}:
-        yield "has a scorer that was measured on rows it learnt from"
-    worth = (*metric.worth.values(), *metric.credit.values())
-    if not all(w is None or w == OUTSIDE or (type(w) in {int, float} and 0 <= w <= 1) for w in worth):
-        yield "gives something else than a number from 0 to 1"
-
-
-def _sound(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[Item], dict[str, int]]:
-    """Its items, each of the right kind, with an id of its own and in a class where that matters.
-
-    With them, by reason, the rows that it rejects.
-    """
-    try:
-        items, rejected = gathered(benchmark.items(files))
-    except (OrcaGuardError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise PluginFailed(f"benchmark {benchmark.name!r} failed: {type(error).__name__}: {error}") from error
-    if not items:
-        raise NotReady(f"benchmark {benchmark.name!r} has no items")
-    strange = next((i for i in items if not isinstance(i, Item) or i.kind != benchmark.kind), None)
-    if strange is not None:
-        raise PluginFailed(f"benchmark {benchmark.name!r} made no {benchmark.kind} item of {strange!r:.100}")
-    if len({item.id for item in items}) != len(items):
-        raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
-    for metric in benchmark.metrics:
-        if metric.over and (alone := next((i for i in items if not i.groups.get(metric.over)), None)):
-            raise PluginFailed(f"benchmark {benchmark.name!r} has an item {alone.id!r} without a {metric.over!r}")
-    return items, rejected

@@ -43,6 +43,8 @@ class Gate:
         because: why the threshold is what it is.
         kind: of a policy's gate, `safety`, `over-refusal` or `capability`.
         policy: that it is from. What a policy judges and an audit does not measure is inconclusive, and no mistake.
+        labels: people's labels, at least, that it takes; 0 takes none. Until they are there it is inconclusive.
+        sequential: whether asking may stop as soon as all gates of the benchmark have ruled.
     """
 
     benchmark: str
@@ -58,6 +60,8 @@ class Gate:
     because: str = ""
     kind: str = ""
     policy: str = ""
+    sequential: bool = False
+    labels: int = 0
 
     def __post_init__(self) -> None:
         given = [name for name in _BOUNDS if getattr(self, name) is not None]
@@ -69,6 +73,12 @@ class Gate:
             raise BadInput("baseline_run says of which run, and baseline of which of its arms or models")
         if self.baseline and self.baseline == self.subject and not self.baseline_run:
             raise BadInput(f"{self.baseline!r} is its own baseline")
+        if self.sequential and (self.baseline or self.group):
+            raise BadInput("a sequential gate is at_least or at_most over all items; leave out margin and group")
+        if self.labels and (self.baseline or self.group or self.sequential):
+            raise BadInput(
+                "a gate on labels is at_least or at_most over all items; leave out margin, group and sequential"
+            )
 
     @property
     def threshold(self) -> float:
@@ -156,7 +166,25 @@ def gates_of(tables: Iterable[Mapping[str, Any]], plan: Mapping[str, Any]) -> tu
     Raises:
         BadInput: a gate that is none, or a gate on a figure that there will not be.
     """
-    return tuple(_numbered(number, table, plan) for number, table in enumerate(tables, 1))
+    gates = tuple(_numbered(number, table, plan) for number, table in enumerate(tables, 1))
+    _check_unmixed(gates)
+    return gates
+
+
+def sequential_of(plan: Mapping[str, Any]) -> frozenset[str]:
+    """Benchmarks of a plan whose items are asked until the gates on them have ruled."""
+    return frozenset(gate["benchmark"] for gate in plan.get("gates", ()) if gate.get("sequential") is True)
+
+
+def _check_unmixed(gates: Sequence[Gate]) -> None:
+    """A gate of the usual kind takes all items, and bounds that it could trust would not stop early."""
+    stopping = {gate.benchmark for gate in gates if gate.sequential}
+    for number, gate in enumerate(gates, 1):
+        if gate.benchmark in stopping and not gate.sequential:
+            raise BadInput(
+                f"gate {number} ({gate}) takes all items, and another gate on {gate.benchmark} is sequential and may "
+                "stop before; make all gates on it sequential, or none"
+            )
 
 
 def gate_json(gate: Gate) -> dict[str, Any]:
@@ -175,8 +203,13 @@ def _gate(table: Mapping[str, Any]) -> Gate:
     for key in table:
         if key not in _KEYS:
             raise BadInput(f"unknown key {key!r}{suggest(str(key), _KEYS)}")
-    values: dict[str, Any] = {key: (_number if key in _NUMBERS else _text)(table, key) for key in _KEYS}
+    values: dict[str, Any] = {key: _reader(key)(table, key) for key in _KEYS}
     return Gate(**{key: value for key, value in values.items() if value is not None})
+
+
+def _reader(key: str) -> Callable[[Mapping[str, Any], str], Any]:
+    special = {**dict.fromkeys(_NUMBERS, _number), "sequential": _flag, "labels": _count}
+    return special.get(key, _text)
 
 
 def _text(table: Mapping[str, Any], key: str) -> str:
@@ -200,6 +233,20 @@ def _number(table: Mapping[str, Any], key: str) -> float | None:
     return float(value)
 
 
+def _flag(table: Mapping[str, Any], key: str) -> bool:
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise BadInput(f"{key} is true or false, not {value!r}")
+    return value
+
+
+def _count(table: Mapping[str, Any], key: str) -> int:
+    value = table.get(key, 0)
+    if type(value) is not int or (value and value < LEAST_CLUSTERS):
+        raise BadInput(f"{key} is a whole number from {LEAST_CLUSTERS}, not {value!r}")
+    return value
+
+
 def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
     """The gate itself, if the plan will give a figure for it. Of a benchmark that is absent nothing more is known."""
     absent = [row["benchmark"] for row in plan["absent"]]
@@ -216,6 +263,15 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
         raise BadInput(
             f"{gate.metric} is a {aggregate}, which has no difference item by item; give at_most or at_least"
         )
+    if gate.sequential and (metrics[gate.metric]["aggregate"] != "mean" or metrics[gate.metric]["quality"]):
+        raise BadInput(f"{gate.metric} is no plain mean, and no bound of it holds whenever one stops; not sequential")
+    first = benchmark["metrics"][0]
+    if gate.labels and (gate.metric != first["name"] or first["aggregate"] != "mean" or first["scale"] == "signed"):
+        raise BadInput(
+            f"labels say whether an answer passes: of {gate.benchmark} that is {first['name']}, if it is a mean"
+        )
+    if gate.labels and benchmark["kind"] != "question":
+        raise BadInput(f"{gate.benchmark} has no answers that people could label")
     for name in filter(None, (gate.subject, "" if gate.baseline_run else gate.baseline)):
         what = "arm" if benchmark["kind"] == "question" else "model"
         _look_up(what, name, subjects_of(plan, benchmark))
@@ -247,7 +303,7 @@ def subjects_of(plan: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[s
 
 def evaluate(gates: Iterable[Gate], look: Look, plan: Mapping[str, Any]) -> list[GateResult]:
     """A result for every gate and subject, in the order of the gates and of the plan."""
-    return [_held(gate, subject, look(gate, subject)) for gate in gates for subject in _subjects(gate, plan)]
+    return [_held(gate, subject, look(gate, subject)) for gate in gates for subject in subjects_asked(gate, plan)]
 
 
 def result_json(result: GateResult) -> dict[str, Any]:
@@ -257,7 +313,8 @@ def result_json(result: GateResult) -> dict[str, Any]:
     return gate | row | {"ruling": result.ruling.value}
 
 
-def _subjects(gate: Gate, plan: Mapping[str, Any]) -> list[str]:
+def subjects_asked(gate: Gate, plan: Mapping[str, Any]) -> list[str]:
+    """For whom a gate rules: the one it names, or all but its baseline; nobody where the benchmark did not run."""
     ran = [benchmark for benchmark in plan["benchmarks"] if benchmark["name"] == gate.benchmark]
     if gate.subject or not ran:
         return [gate.subject]
@@ -295,6 +352,11 @@ def _ruled(gate: Gate, found: Found) -> tuple[Ruling, str]:
     )
 
 
+def rules(gate: Gate, found: Found | None) -> bool:
+    """Whether it passes or fails on this."""
+    return found is not None and _ruled(gate, found)[0] is not Ruling.INCONCLUSIVE
+
+
 def _holds(gate: Gate, number: float) -> bool:
     return number * gate.sign >= gate.threshold * gate.sign
 
@@ -312,7 +374,7 @@ def unreachable(gates: Iterable[Gate], best: Look, plan: Mapping[str, Any]) -> l
     """
     told = []
     for number, gate in enumerate(gates, 1):
-        found = best(gate, _subjects(gate, plan)[0])
+        found = best(gate, subjects_asked(gate, plan)[0])
         if found is None or _ruled(gate, found)[0] is Ruling.PASS:
             continue
         bound = found.low if gate.sign > 0 else found.high

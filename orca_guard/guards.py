@@ -5,16 +5,29 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from orca_guard.contracts import AskingGuard, GuardFactory, GuardSettings, Reported, Scorer, TextGuard
-from orca_guard.errors import GuardFailed, UsageError
+from orca_guard.contracts import (
+    AskingGuard,
+    ClassifierServer,
+    GuardFactory,
+    GuardSettings,
+    Reported,
+    Scorer,
+    TextGuard,
+)
+from orca_guard.errors import GuardFailed, ModelFailed, UsageError
 from orca_guard.operating import OperatingPoint
-from orca_guard.types import Action, Exhibit, Judge, Request, Scope, Stage, Verdict
+from orca_guard.types import Action, Classify, Exhibit, Failure, Judge, Request, Scope, Stage, Verdict
 
 T = TypeVar("T")
+
+TOGETHER = 64
+"""Requests that a classifier is handed at once: texts of like length can go into one forward."""
 
 MASK = "[redacted]"
 ON_ERROR = frozenset({Action.BLOCK, Action.ABSTAIN, Action.ALLOW})
@@ -32,7 +45,7 @@ class GuardInPlace:
         target: its name for the driver; unique within a pipeline.
         settings: the operating point it was made with.
         on_error: what happens when it cannot judge: BLOCK, ABSTAIN or ALLOW.
-        timeout_s: seconds it may take for one step, in one batch.
+        timeout_s: seconds it may take for one step, in one batch; and that a request of it to a classifier may take.
         scorer: digest of what decides its scores, whatever its threshold; empty where nobody looked.
         point: how good it is where it stands; None where that is not known.
     """
@@ -173,6 +186,76 @@ class TextGuardTarget:
         sound = checked(verdicts, exhibits, guard=self._place.name)
         pairs = zip(sound, exhibits, strict=True)
         return [replace(self._place.sign(verdict, exhibit), seconds=seconds) for verdict, exhibit in pairs]
+
+
+class ClassifierTarget:
+    """Asks a classifier for guards, and gives it for each request the time that a guard has; many share theirs.
+
+    Loading is not counted, where the server can do it beforehand. What has no reply in time has failed, and a guard
+    that it was thrown into has not judged. Requests are taken up some at a time: a thread that nobody waits for any
+    more must not take others, and while there is one nothing more is asked.
+    """
+
+    def __init__(self, server: ClassifierServer, timeout_s: float) -> None:
+        self._server = server
+        self._timeout_s = timeout_s
+        self._busy: threading.Thread | None = None
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
+        """Every request with a reply or a failure."""
+        source = iter(requests)
+        while asked := list(islice(source, TOGETHER)):
+            waiting, fault = dict.fromkeys(asked), self._loaded(asked)
+            if fault is None:
+                replies = self._started(asked)
+                fault = yield from self._awaited(replies, waiting)
+            yield from ((request, Failure(fault)) for request in waiting)
+
+    def _loaded(self, asked: Sequence[Request]) -> Exception | None:
+        """Load what is asked, where the server knows how; and what is in the way."""
+        if self._busy is not None and self._busy.is_alive():
+            return GuardTimeout("the classifier is still at what it was asked before")
+        load = getattr(self._server, "load", None)
+        try:
+            if load is not None:
+                for model in dict.fromkeys(request.model for request in asked if isinstance(request, Classify)):
+                    load(model)
+        except Exception as error:  # noqa: BLE001  # it is the failure of what waits
+            return error
+        return None
+
+    def _started(self, asked: Sequence[Request]) -> SimpleQueue[Reported | Exception]:
+        replies: SimpleQueue[Reported | Exception] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                for reported in self._server.run(iter(asked)):
+                    replies.put(reported)
+                replies.put(ModelFailed("the classifier gave no reply"))
+            except Exception as error:  # noqa: BLE001  # as above
+                replies.put(error)
+            except BaseException as error:  # noqa: BLE001  # an exit or a panic too
+                replies.put(ModelFailed(f"the classifier raised {type(error).__name__}"))
+
+        self._busy = threading.Thread(target=work, daemon=True, name="guards' classifier")
+        self._busy.start()
+        return replies
+
+    def _awaited(
+        self, replies: SimpleQueue[Reported | Exception], waiting: dict[Request, None]
+    ) -> Generator[Reported, None, Exception]:
+        """Replies as they come, each taken from what waits; and what becomes of the rest."""
+        end = time.monotonic() + self._timeout_s * len(waiting)
+        while waiting:
+            try:
+                reported = replies.get(timeout=max(0.0, end - time.monotonic()))
+            except Empty:
+                return GuardTimeout(f"the classifier took longer than {self._timeout_s:g} s for a request")
+            if isinstance(reported, Exception):
+                return reported
+            waiting.pop(reported[0], None)
+            yield reported
+        return ModelFailed("the classifier gave no reply")
 
 
 def checked(verdicts: Any, exhibits: Sequence[Exhibit], *, guard: str) -> list[Verdict]:

@@ -26,6 +26,17 @@ OUTSIDE: Final = "outside"
 GOLD = "gold"
 """The label of an item's gold."""
 
+TRAINING, TAGS = "training", ("seen", "new", "short")
+"""The key of the group that says whether an item shares words with training data, and its values."""
+
+About: TypeAlias = Literal["answers", "agreement", "sentinels", "parsed", "flips"]
+"""What a judged metric is a figure of: what judges say of answers, or how far they can be believed."""
+
+
+def sentinel_key(judge: str) -> str:
+    """The key of the group that the sentinels of a judge are in; its values are the classes."""
+    return f"sentinel-{judge}"
+
 
 class Disposition(StrEnum):
     """What became of an item."""
@@ -61,6 +72,8 @@ class Item:
         labels: what else an answer can be but right, as label → values, written as gold is.
         cluster: items that share a passage or a prompt share this; empty is a cluster of its own.
         groups: what results are broken down by, as key → value.
+        given: the answer, where nobody is asked for it: judges are shown it like any other. A second one is the same
+            with an injection. Its labels are the scores that good judges give, by rubric.
     """
 
     id: str
@@ -70,10 +83,13 @@ class Item:
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cluster: str = ""
     groups: Mapping[str, str] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.question is None) == (self.request is None):
             raise BadInput(f"item {self.id!r} has either a question or a request")
+        if self.given and self.question is None:
+            raise BadInput(f"item {self.id!r} has an answer to no question")
 
     @property
     def kind(self) -> Kind:
@@ -87,6 +103,21 @@ class Rejected:
 
     row: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """What a judge said of an answer.
+
+    Attributes:
+        judge: the rubric's name.
+        of: which of an item's given answers; 0 is the answer of any other.
+        score: None where no verdict could be read, or none was given.
+    """
+
+    judge: str
+    of: int = 0
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +157,10 @@ class Metric:
         among: of requests, the label of the continuations that are compared; empty is all of them.
         scale: `signed` tells figures and thresholds as 2x - 1, between -1 and 1.
         quality: of the scorer that the scores come from, where one takes part; its rates are corrected by that.
+        judges: rubrics whose judges give the scores; of several the product. Empty is what was read or computed.
+        about: of a judged metric: what judges say of `answers`; how often they agree with people's labels
+            (`agreement`) or with `sentinels`; on how much there is a verdict (`parsed`); how often an injection changes
+            one (`flips`).
     """
 
     name: str
@@ -139,6 +174,8 @@ class Metric:
     among: str = ""
     scale: Literal["unit", "signed"] = "unit"
     quality: Quality | None = None
+    judges: tuple[str, ...] = ()
+    about: About = "answers"
 
 
 ACCURACY = Metric(

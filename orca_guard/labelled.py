@@ -27,6 +27,9 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         prompt: the question that it answers, where it is an answer.
         context: the documents that it should rest on.
         group: what figures are broken down by, such as whom it speaks of.
+        set: the published set that it is from, where there are several; a threshold counts them alike, and each has
+            its own evidence.
+        origin: the text that it was cut from, where it is a part of one: it stays with the other parts.
     """
 
     text: str
@@ -34,6 +37,8 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     prompt: str = ""
     context: tuple[str, ...] = ()
     group: str = ""
+    set: str = ""
+    origin: str = ""
 
     def exhibit(self, stage: Stage) -> Exhibit:
         """The row as a guard is shown it."""
@@ -44,13 +49,17 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def part(self) -> Part:
-        """Train, dev or report; rows on one passage stay together."""
-        return part(self.text, *self.context)
+        """Train, dev or report; rows on one passage, or cut from one text, stay together."""
+        return part(self._whole)
 
     @property
     def cluster(self) -> str:
-        """Rows of one text, or on one passage, are not independent."""
-        return digest_text(normalised("\n".join(self.context) or self.text))
+        """Rows of one text, cut from one, or on one passage, are not independent."""
+        return digest_text(normalised(self._whole))
+
+    @property
+    def _whole(self) -> str:
+        return "\n".join(self.context) or self.origin or self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ def _rows(path: Path) -> Iterable[Labelled]:
             except msgspec.MsgspecError as error:
                 raise BadInput(
                     f"{path}, line {number} is no labelled row: {error}. A row is an object with text and label (true "
-                    "or false), and perhaps prompt, context (a list) and group."
+                    "or false), and perhaps prompt, context (a list), group, set and origin."
                 ) from error
 
 

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from orca_guard.errors import BadInput
+from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.chain import Fault
+from orca_guard.journal.disk import write_whole
 from orca_guard.reports import summary
 from orca_guard.reports.html import Html, made_by, maker
 from orca_guard.reports.summarise import summarise
+from orca_guard.reviewed import review, takes_labels
 from orca_guard.verify import Report, verify
 from orca_guard.verify.report import Check, Ledger, Status
 
@@ -24,7 +27,32 @@ def told(report: Report) -> list[summary.Check]:
 
 def summary_of(folder: Path, report: Report | None) -> summary.Summary:
     """What a run has to say, with what verifying it came to, if somebody did. Raises `BadInput`."""
-    return summarise(folder, checks=told(report) if report else (), faulty=bool(report and report.faulty))
+    plan, sealed = Bundle(folder).read_plan(), Bundle(folder).seal.is_file()
+    found = review(folder) if report and not report.faulty and sealed and takes_labels(plan) else None
+    reviewed = (found.verdict.value, found.told) if found else ("", {})
+    return summarise(
+        folder, checks=told(report) if report else (), faulty=bool(report and report.faulty), reviewed=reviewed
+    )
+
+
+def make_again(folder: Path) -> bool:
+    """The page that lies in a folder, where there is one and it is ours, with what was stated since it was made.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        BadInput: it cannot be read or written.
+    """
+    path = folder / PAGE
+    if not path.is_file():
+        return False
+    try:
+        _, name = made_by(path.read_bytes().decode())
+    except (OSError, ValueError):
+        return False
+    write_whole(path, _rendered(folder, name, verify(folder)).encode())
+    return True
 
 
 def check_page(folder: Path) -> Check:

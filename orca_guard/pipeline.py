@@ -15,12 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from orca_guard.case import CLASSIFIERS, Case
-from orca_guard.contracts import Model, Selector, Strategy, Target, TextGuard
+from orca_guard.case import CLASSIFIERS, Case, classifiers_within
+from orca_guard.contracts import AskingGuard, ClassifierServer, Model, Selector, Strategy, Target, TextGuard
 from orca_guard.drive import Streamed, drive
 from orca_guard.errors import ExitCode
 from orca_guard.forms import Forms
-from orca_guard.guards import GuardInPlace, TextGuardTarget
+from orca_guard.guards import ClassifierTarget, GuardInPlace, TextGuardTarget
 from orca_guard.streaming import Gate
 from orca_guard.types import (
     Action,
@@ -81,7 +81,7 @@ class Pipeline:
     selector: Selector
     guards: tuple[GuardInPlace, ...] = ()
     target: str = "model"
-    classifiers: Target | None = None
+    classifiers: ClassifierServer | None = None
     decoding: Decoding = field(default_factory=Decoding)
     limits: Limits = field(default_factory=Limits)
     system: str | None = None
@@ -174,7 +174,11 @@ class Pipeline:
     def targets(self) -> dict[str, Target]:
         """Where the requests of `solve` go."""
         judged = {p.target: TextGuardTarget(p, p.guard) for p in self.guards if isinstance(p.guard, TextGuard)}
-        served = {CLASSIFIERS: self.classifiers} if self.classifiers is not None else {}
+        served: dict[str, Target] = {}
+        if self.classifiers is not None:
+            waits = {place.timeout_s for place in self.guards if isinstance(place.guard, AskingGuard)}
+            served = {classifiers_within(wait): ClassifierTarget(self.classifiers, wait) for wait in waits}
+            served[CLASSIFIERS] = self.classifiers
         return {self.target: self.before or self.model, **served, **judged}
 
     def system_of(self, strategy: Strategy, *, given: str | None = None) -> str:

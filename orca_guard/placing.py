@@ -238,6 +238,5 @@ def _warning(guard: Guard, table: GuardTable, point: OperatingPoint | None) -> s
             "`orca-guard guards calibrate`, or give the guard an action"
         )
     if not point.sound:
-        least = f"{point.auroc.low:.2f} on {point.data}"
-        return f"guard {table.name!r} only warns: it is no better than an AUROC of {least}"
+        return f"guard {table.name!r} only warns: it is {point.weak}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,49 @@ class ArmTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     guards: bool = True
 
 
+class JudgeTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[judges]]`: who judges answers by a rubric. One of `model`, `guard` and `classifier` is there.
+
+    Attributes:
+        rubric: which; empty is every rubric that no other table names, and that has no judge of its own.
+        model: as a pipeline's model, or just its name.
+        guard: a guard or scorer plugin: a hit at its threshold is a verdict.
+        classifier: directory or hub id of a sequence classifier that reads question and answer as a pair.
+        label: of that classifier: the one whose score is held against the threshold.
+        threshold: of guard or classifier; absent is the guard's own, or 0.5.
+        options: of the guard.
+    """
+
+    rubric: str = ""
+    model: str | ModelTable = ""
+    guard: str = ""
+    classifier: str = ""
+    label: str = ""
+    threshold: float | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def who(self) -> str:
+        """For people."""
+        model = self.model if isinstance(self.model, str) else self.model.name
+        return model or (f"guard:{self.guard}" if self.guard else f"classifier:{self.classifier}")
+
+    @classmethod
+    def of(cls, text: str) -> JudgeTable:
+        """What `--judge [RUBRIC=]MODEL`, `guard:NAME` or `classifier:DIR#LABEL` says."""
+        found = _JUDGE.fullmatch(text)
+        assert found is not None, "the pattern takes any text"
+        rubric, who = found["rubric"] or "", found["who"]
+        kind, _, name = who.partition(":")
+        if kind == "classifier":
+            name, _, label = name.partition("#")
+            return cls(rubric=rubric, classifier=name, label=label)
+        return cls(rubric=rubric, guard=name) if kind == "guard" else cls(rubric=rubric, model=who)
+
+
+_JUDGE = re.compile(r"(?:(?P<rubric>[a-z][a-z0-9-]*)=)?(?P<who>.*)", re.DOTALL)
+
+
 class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An audit file.
 
@@ -59,8 +103,10 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         seed: decides the same where there is no nonce.
         unit: most items that are recorded together; what is cut short is done again from the last unit.
         data: folder of the benchmarks' data.
+        training_data: folder of texts that a model was trained on: items that share words with them are told apart.
         benchmarks: what is measured.
         arms: under which pipelines.
+        judges: who judges answers, where a benchmark wants that.
         gates: what must hold: see `gates.py`.
         policies: more gates: names of shipped policies, or paths of files that end in `.toml`, from the audit file's
             folder.
@@ -74,15 +120,21 @@ class AuditTable(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
     unit: int = 16
     data: str = ""
+    training_data: str = ""
     benchmarks: tuple[BenchmarkTable, ...] = ()
     arms: tuple[ArmTable, ...] = ()
+    judges: tuple[JudgeTable, ...] = ()
     gates: tuple[dict[str, Any], ...] = ()
     policies: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     sound_guards: tuple[str, ...] = ()
 
 
-_TABLES: Mapping[str, type[msgspec.Struct]] = {"benchmarks": BenchmarkTable, "arms": ArmTable}
+_TABLES: Mapping[str, type[msgspec.Struct]] = {
+    "benchmarks": BenchmarkTable,
+    "arms": ArmTable,
+    "judges": JudgeTable,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +206,9 @@ def checked(table: AuditTable, *, source: str) -> AuditTable:
         ("benchmarks", len({b.name for b in table.benchmarks}) == len(table.benchmarks), "names one twice"),
         ("arms", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"),
         ("arms.name", all(name and name.isprintable() for name in names), "must be a printable text"),
+        ("judges", all(_judges(judge) == 1 for judge in table.judges), "has one of model, guard and classifier each"),
+        ("judges", len({j.rubric for j in table.judges}) == len(table.judges), "names one rubric twice"),
+        ("judges.label", all(j.label for j in table.judges if j.classifier), "says what a classifier's hit is called"),
         ("policies", len(set(table.policies)) == len(table.policies), "names one twice"),
         ("unit", 1 <= table.unit <= LARGEST_UNIT, f"must be between 1 and {LARGEST_UNIT}"),
         ("seed", 0 <= table.seed < 2**53, "must be between 0 and 2**53 - 1"),
@@ -162,6 +217,11 @@ def checked(table: AuditTable, *, source: str) -> AuditTable:
         if not good:
             raise BadInput(f"{source}: {key} {wanted}")
     return table
+
+
+def _judges(table: JudgeTable) -> int:
+    model = table.model if isinstance(table.model, str) else table.model.name
+    return sum(map(bool, (model, table.guard, table.classifier)))
 
 
 def request_json(request: Request) -> bytes:

@@ -81,7 +81,7 @@ def rehearse(
     """
     told("loading")
     started = time.monotonic()
-    bench = load_bench(request.arms, frozen.plan, host)
+    bench = load_bench(request.arms, frozen.plan, host, judges=request.table.judges)
     loading = time.monotonic() - started
     _try(frozen.benchmarks[0], bench, items=1)  # the first forward of all takes longer than any other
     tried = []

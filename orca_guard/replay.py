@@ -260,6 +260,8 @@ class _Replay:
         item = self._item(fields)
         if item.request is not None:
             return just(replace(item.request, target=fields["subject"]))
+        if item.given:
+            raise _Unread("were given to judges, and not asked for")
         arm = self._bench.arms[fields["subject"]]
         if arm.decoding.temperature > 0:
             raise _Unread("were sampled, and not decoded greedily")

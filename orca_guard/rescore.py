@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +15,7 @@ from orca_guard.attest import faults_of
 from orca_guard.errors import BadInput, UnknownName
 from orca_guard.host import own_identity
 from orca_guard.identity import digest_of
-from orca_guard.items import Disposition, Item, Metric, Worth, item_of
+from orca_guard.items import Disposition, Item, Metric, Opinion, Worth, item_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
 from orca_guard.journal.reading import ShardReader
 from orca_guard.journal.shard import Shard
@@ -24,7 +24,7 @@ from orca_guard.journal.units import schedule_of
 from orca_guard.reading import read
 from orca_guard.scoring import (
     LIKELIHOOD_RULES,
-    READING_RULES,
+    QUESTION_RULES,
     Rules,
     marked,
     unscored_reason,
@@ -35,7 +35,7 @@ from orca_guard.verify.texts import TextIndex
 
 DROPPED = "its text was taken out of the run that is scored again"
 
-_RULES: Mapping[str, Mapping[str, Any]] = {"question": READING_RULES, "score": LIKELIHOOD_RULES}
+_RULES: Mapping[str, Collection[str]] = {"question": QUESTION_RULES, "score": LIKELIHOOD_RULES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def rescore(run: Path, *, scoring: str, benchmark: str = "", name: str = "") -> 
     _check_source(old)
     before = old.read_plan()
     chosen = _chosen(before, scoring, benchmark)
-    plan = _plan(before, scoring, chosen, sealed=digest_of(old.read_seal()))
+    plan = _plan(before, scoring, chosen, seal=old.read_seal())
     store = RunStore(old.root.parent)
     new = store.run(name or f"{old.root.name}-{scoring}")
     if new.seal.exists():
@@ -116,9 +116,13 @@ def _chosen(plan: Mapping[str, Any], scoring: str, benchmark: str) -> frozenset[
     return chosen
 
 
-def _plan(before: Mapping[str, Any], scoring: str, chosen: frozenset[str], *, sealed: str) -> dict[str, Any]:
+def _plan(
+    before: Mapping[str, Any], scoring: str, chosen: frozenset[str], *, seal: Mapping[str, Any]
+) -> dict[str, Any]:
     entries = [entry | {"scoring": scoring} if entry["name"] in chosen else entry for entry in before["benchmarks"]]
-    link = {"plan": digest_of(before), "seal": sealed}
+    link = {"plan": digest_of(before), "seal": digest_of(seal)}
+    asked = seal.get("stopped") or before.get("rescored", {}).get("asked")
+    link |= {"asked": asked} if asked else {}
     return {**before, "code": own_identity(), "benchmarks": entries, "rescored": link}
 
 
@@ -182,7 +186,7 @@ class _Again:
         # What the old run said of a score is not said again; what its guards said is.
         of_scores = {DROPPED, unscored_reason(Disposition.ANSWERED, {}, self.rules.metrics)}
         reason = "" if record["reason"] in of_scores else record["reason"]
-        return self._result(record, Disposition.ANSWERED, self.rules.of_value(value, item), reason)
+        return self._result(record, Disposition.ANSWERED, self.rules.of_value(value, item, _opinions(record)), reason)
 
     def request(self, record: dict[str, Any], texts: TextIndex) -> dict[str, Any]:
         """Of likelihoods."""
@@ -201,6 +205,10 @@ class _Again:
         worth, mark = marked(disposition, scores, self.rules.metrics)
         why = reason or unscored_reason(disposition, scores, self.rules.metrics)
         return {**record, "disposition": disposition.value, "scores": worth, "mark": mark.value, "reason": why}
+
+
+def _opinions(record: Mapping[str, Any]) -> list[Opinion]:
+    return [Opinion(judge=one["judge"], of=one["of"], score=one["score"]) for one in record.get("judged", ())]
 
 
 def _item(record: Mapping[str, Any], texts: TextIndex) -> Item | None:
@@ -238,8 +246,10 @@ class _Moving:
 
     def record(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """The record with the addresses that its texts have in the new run."""
+        judged = [self._moved(one, "asked", "said") for one in record.get("judged", ())]
         return {
             **self._moved(record, "question", "value"),
+            **({"judged": judged} if judged else {}),
             "passes": [self._moved(step, "prompt", "text", "ids") for step in record["passes"]],
             "answer": record["answer"] and self._moved(record["answer"], "text", "segment"),
         }

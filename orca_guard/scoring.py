@@ -14,7 +14,8 @@ from string import whitespace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from orca_guard.errors import UnknownName
-from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Mark, Metric, Worth
+from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Mark, Metric, Opinion, Worth, sentinel_key
+from orca_guard.overlap import SIMILARITIES, Similarity
 from orca_guard.reading import read
 from orca_guard.types import Likelihood, Question, Score, Segment
 
@@ -37,9 +38,16 @@ class Rules:
     scoring: str
     metrics: tuple[Metric, ...]
 
-    def of_value(self, value: str | None, item: Item) -> dict[str, Worth]:
-        """Metric → score of a value that was read."""
-        return {m.name: score_value(m.rule or self.scoring, value, item, worth=m.worth or RIGHT) for m in self.metrics}
+    def of_value(self, value: str | None, item: Item, opinions: Sequence[Opinion] = ()) -> dict[str, Worth]:
+        """Metric → score of a value that was read, and of what judges said of it."""
+        return {metric.name: self._of_value(metric, value, item, opinions) for metric in self.metrics}
+
+    def _of_value(self, metric: Metric, value: str | None, item: Item, opinions: Sequence[Opinion]) -> Worth:
+        if metric.judges:
+            return score_opinions(metric, item, opinions)
+        if item.given:
+            return OUTSIDE
+        return score_value(metric.rule or self.scoring, value, item, worth=metric.worth or RIGHT)
 
     def of_likelihoods(self, rows: Sequence[Any], item: Item) -> tuple[dict[str, Worth], str]:
         """Metric → score of a request; and why the first metric has none."""
@@ -89,6 +97,16 @@ def match_folded(value: str, accepted: Collection[str]) -> float:
 READING_RULES: Mapping[str, ReadingRule] = {"match": match, "match-folded": match_folded}
 """Rules for questions."""
 
+DIFFERENCE, PREFERRED = "-difference", "-preferred"
+"""Ends of rules that compare an answer with references of two labels, one worth 1 and one worth 0."""
+
+QUESTION_RULES = frozenset(
+    {*READING_RULES, *(f"{name}{end}" for name in SIMILARITIES for end in ("", DIFFERENCE, PREFERRED))}
+)
+"""All rules for questions. `rouge-l` and so on is how alike an answer is to its best reference. `-difference` is
+how much more alike it is to the best of those worth 1 than to the best of those worth 0, with .5 for no difference, and
+`-preferred` whether it is; both as the authors of TruthfulQA define them."""
+
 _ARTICLES = frozenset({"a", "an", "the"})
 _END = ".,;:!?\u2026\u3002" + whitespace
 
@@ -117,6 +135,9 @@ def score_value(
     Raises:
         UnknownName: there is no such rule.
     """
+    name = rule.removesuffix(DIFFERENCE).removesuffix(PREFERRED)
+    if name in SIMILARITIES and rule in QUESTION_RULES:
+        return None if value is None else _alike(rule, SIMILARITIES[name], value, item, worth)
     function = _rule(READING_RULES, rule)
     if value is None or item.question is None:
         return None
@@ -129,6 +150,23 @@ def score_value(
     return _weighed(worth, shares) if shares else None
 
 
+def _alike(
+    rule: str, similarity: Similarity, value: str, item: Item, worth: Mapping[str, float | Literal["outside"]]
+) -> float | None:
+    """References are taken as they stand: they are texts, and not values that were read."""
+    best = {
+        score: max((similarity(value, text) for texts in found for text in texts), default=None)
+        for score in (1.0, 0.0)
+        if (found := [texts for label, texts in _labelled(item, worth).items() if worth[label] == score])
+    }
+    right, wrong = best.get(1.0), best.get(0.0)
+    if right is None or rule in SIMILARITIES:
+        return right
+    if wrong is None:
+        return None
+    return float(right > wrong) if rule.endswith(PREFERRED) else (1 + right - wrong) / 2
+
+
 def _labelled(item: Item, labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The values of those labels that the item has."""
     values = {GOLD: item.gold, **item.labels}
@@ -137,6 +175,43 @@ def _labelled(item: Item, labels: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def _gold(gold: str, question: Question) -> str | None:
     return read(Segment(text=gold, answer=gold), question.form, choices=question.choices).value
+
+
+# --- what was judged ---------------------------------------------------------------------------
+
+_NEAR = 0.5
+"""A score that is less than this from the one that is wanted is on its side."""
+
+
+def score_opinions(metric: Metric, item: Item, opinions: Sequence[Opinion]) -> Worth:
+    """Score of an answer under a judged metric, from what its judges said.
+
+    An answer that was given, and not asked for, is outside of what the metric says of answers, and inside of what it
+    says of judges.
+
+    Returns:
+        None where a judge that is needed gave no verdict; of a sentinel, that is a wrong one.
+    """
+    said = {(opinion.judge, opinion.of): opinion.score for opinion in opinions}
+    if metric.about == "answers":
+        return OUTSIDE if item.given else _together([said.get((judge, 0)) for judge in metric.judges])
+    judge, sentinel = metric.judges[0], sentinel_key(metric.judges[0]) in item.groups
+    if metric.about == "parsed":
+        return OUTSIDE if (judge, 0) not in said else float(said[judge, 0] is not None)
+    if metric.about == "flips":
+        return OUTSIDE if (judge, 1) not in said else float(said.get((judge, 0)) != said[judge, 1])
+    if not item.labels.get(judge) or sentinel != (metric.about == "sentinels"):
+        return OUTSIDE
+    score = said.get((judge, 0))
+    if score is None:
+        return 0.0 if sentinel else None
+    return float(abs(score - float(item.labels[judge][0])) < _NEAR)
+
+
+def _together(scores: Sequence[float | None]) -> float | None:
+    """The product; one that is 0 decides it."""
+    known = [score for score in scores if score is not None]
+    return math.prod(known) if len(known) == len(scores) or 0.0 in known else None
 
 
 # --- what was computed -------------------------------------------------------------------------

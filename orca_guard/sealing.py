@@ -40,8 +40,10 @@ def seal(bundle: Bundle, *, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[s
     census = Census(schedule_of(plan, bundle.read_items(plan)))
     cached = Counter[str]()
     results = results_digest(record for reader in readers for record in _counted(reader, census, cached))
-    faults = [*chain.from_iterable(reader.faults for reader in readers), *census.faults()]
-    if faults:
+    faults = [*chain.from_iterable(reader.faults for reader in readers), *census.unsound()]
+    measured = None if faults else _measured(bundle, plan)
+    faults += census.faults(measured.stops) if measured else []
+    if faults or measured is None:
         raise BadInput(f"{bundle.root} cannot be sealed: {'; '.join(map(str, faults[:3]))}")
     sealed = {
         "format": FORMAT,
@@ -51,7 +53,7 @@ def seal(bundle: Bundle, *, earlier: Sequence[Mapping[str, Any]] = ()) -> dict[s
         "shards": sealed_shards(readers),
         "results": results,
         **cached,
-        **_judged(bundle, plan),
+        **_judged(measured, plan),
         "started": min(reader.opened.started for reader in readers if reader.opened),
         "finished": utc_now(),
         "environment": environment(),
@@ -72,12 +74,16 @@ def _counted(reader: ShardReader, census: Census, cached: Counter[str]) -> Itera
             yield line.fields
 
 
-def _judged(bundle: Bundle, plan: Mapping[str, Any]) -> dict[str, Any]:
+def _measured(bundle: Bundle, plan: Mapping[str, Any]) -> Measured:
     shards = (ShardReader(path, plan=digest_of(plan), rank=rank) for rank, path in bundle.journals().items())
     records = (line.fields for shard in shards for line in shard)
-    measured = Measured(plan, map(msgspec.to_builtins, bundle.read_items(plan)), records)
+    return Measured(plan, map(msgspec.to_builtins, bundle.read_items(plan)), records)
+
+
+def _judged(measured: Measured, plan: Mapping[str, Any]) -> dict[str, Any]:
     results = evaluate(gates_of(plan["gates"], plan), measured.found, plan)
     return {
+        **({"stopped": measured.stops} if measured.stops else {}),
         "figures": measured.figures(),
         "gates": [result_json(result) for result in results],
         "verdict": verdict(results, absent=bool(plan["absent"])).value,

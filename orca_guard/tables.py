@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from sys import intern
 from typing import Any, TypeAlias
 
-from orca_guard.correction import ASSUMES, Counts, corrected_json
+from orca_guard import sequential
+from orca_guard.correction import ASSUMES, Counts, corrected_json, not_corrected
 from orca_guard.errors import BadInput, suggest
-from orca_guard.gates import Found, Gate, subjects_of
+from orca_guard.gates import Found, Gate, sequential_of, subjects_of
 from orca_guard.items import OUTSIDE, Disposition
 from orca_guard.paired import Difference, difference
 from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
-"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`), `value` (None where nothing is
-scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that occur, `corrected` for
-what a scorer misses (None where none takes part), and `circular`, the guards that share something with that scorer."""
+"""As a seal holds it: `benchmark`, `subject`, `metric`, `group` ("" or `key=value`; see `ATTEMPTS`), `value` (None
+where nothing is scored), `low`, `high`, `n`, `clusters`, `unscored`, `outside`, `counts` of the dispositions that
+occur, `corrected` for what a scorer misses (None where none takes part), and `circular`, the guards that share
+something with that scorer."""
+
+ATTEMPTS = "attempts"
+"""The group of figures that tell what a subject comes to when it may try so often and no more: `attempts=1`. Every
+attempt is another chance for what guards miss, so a rate of harm is told against their number."""
 
 _DISPOSITIONS = tuple(Disposition)
 _NOT_SEEN = -1
@@ -32,11 +40,41 @@ class Column:
 
     dispositions: array[int]
     scores: dict[str, array[float]]
+    attempts: dict[int, tuple[str, ...]]
+    """Of items that were tried more than once: what guards made of each attempt."""
+
+    @property
+    def most(self) -> int:
+        """Attempts at the item that was tried most often."""
+        return max(map(len, self.attempts.values()), default=1)
+
+    def within(self, attempts: int, credits: Mapping[str, Mapping[str, Any]]) -> Column:
+        """If items may be tried so often and no more: where guards stopped all of these attempts, nothing is shown.
+
+        Args:
+            attempts: most of one item.
+            credits: metric → what every disposition is worth.
+        """
+        dispositions, scores = self.dispositions[:], {name: values[:] for name, values in self.scores.items()}
+        for position, actions in self.attempts.items():
+            if len(actions) > attempts:
+                stopped = "block" in actions[:attempts]
+                end = Disposition.BLOCKED if stopped else Disposition.ABSTAINED
+                dispositions[position] = _DISPOSITIONS.index(end)
+                for name, values in scores.items():
+                    values[position] = _score({name: credits[name].get(end.value)}, name, "a disposition table")
+        return Column(dispositions, scores, {})
 
 
 @dataclass(slots=True)
 class Table:
-    """A benchmark: where its items stand, what they belong to, and a column a subject."""
+    """A benchmark: where its items stand, what they belong to, and a column a subject.
+
+    Attributes:
+        sequential: whether items are asked in the order of their clusters, until its gates have ruled. Then only whole
+            clusters count.
+        asked: how many items were asked, from the first; None is all.
+    """
 
     benchmark: Mapping[str, Any]
     positions: dict[str, int]
@@ -44,6 +82,17 @@ class Table:
     groups: dict[str, dict[str, list[int]]]
     classes: dict[str, list[str]]
     columns: dict[str, Column]
+    sequential: bool = False
+    asked: int | None = None
+
+    @property
+    def whole(self) -> int:
+        """Position after the last item that counts."""
+        stop = len(self.clusters) if self.asked is None else self.asked
+        if stop < len(self.clusters) and (torn := self.clusters[stop]):
+            while stop and self.clusters[stop - 1] == torn:
+                stop -= 1
+        return stop
 
     def figures(self) -> Iterator[Figure]:
         """Of every subject and metric, over all items and each group."""
@@ -53,6 +102,20 @@ class Table:
                 for group in ("", *groups):
                     which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
                     yield which | {"group": group} | self._found(subject, metric, group).figure()
+            yield from self._by_attempts(subject)
+
+    def _by_attempts(self, subject: str) -> Iterator[Figure]:
+        """Of a subject that tried again, every metric over all items, for every number of attempts."""
+        column, metrics = self.columns[subject], self.benchmark["metrics"]
+        if not column.attempts:
+            return
+        credit = {metric["name"]: metric["credit"] for metric in metrics}
+        columns = [column.within(most, credit) for most in range(1, column.most + 1)]
+        for metric in metrics:
+            for most, within in enumerate(columns, 1):
+                which = {"benchmark": self.benchmark["name"], "subject": subject, "metric": metric["name"]}
+                cell = Cell(self, within, metric, "", range(len(self.clusters)))
+                yield which | {"group": f"{ATTEMPTS}={most}"} | cell.figure()
 
     def cell(self, subject: str, metric: str, group: str) -> Cell | None:
         """None where there is no such figure."""
@@ -65,7 +128,9 @@ class Table:
 
     def _found(self, subject: str, metric: Mapping[str, Any], group: str) -> Cell:
         key, _, value = group.partition("=")
-        positions = self.groups[key][value] if group else range(len(self.clusters))
+        whole = self.whole
+        of_group = self.groups[key][value] if group else range(whole)
+        positions = of_group[: bisect_left(of_group, whole)]
         return Cell(self, self.columns[subject], metric, group, positions)
 
 
@@ -96,8 +161,12 @@ class Cell:
             scores=[None if math.isnan(self.scores[position]) else self.scores[position] for position in inside],
             clusters=[self.table.clusters[position] for position in inside],
             classes=[classes[position] for position in inside] if classes else (),
-            names={classes[position] for position in self.positions} if classes else (),
+            names={name for position in self.positions if (name := classes[position])} if classes else (),
         )
+
+    def plain_sample(self) -> Sample:
+        """Of the items inside, as of one class."""
+        return self.sample(self.inside).without_classes()
 
     def of_scores(self, scores: Sequence[Any]) -> Cell:
         """The same items with other scores, in their order."""
@@ -105,16 +174,21 @@ class Cell:
         values = array("d", [_score({name: score}, name, "a baseline") for score in scores])
         if len(values) != len(self.scores):
             raise BadInput(f"a baseline has {len(values)} scores for {len(self.scores)} items")
-        return replace(self, column=Column(self.column.dispositions, {name: values}))
+        return replace(self, column=Column(self.column.dispositions, {name: values}, {}))
 
     def estimate(self) -> Estimate:
         """The metric's number."""
-        return AGGREGATORS[self.metric["aggregate"]](self.sample(self.inside))
+        return self._estimate(self.sample(self.inside))
+
+    def _estimate(self, sample: Sample) -> Estimate:
+        if self.table.sequential:
+            return sequential.estimate(sample, self.metric["aggregate"])
+        return AGGREGATORS[self.metric["aggregate"]](sample)
 
     def figure(self) -> Figure:
         """As a seal holds it, without what it is a figure of."""
         inside = self.inside
-        estimate = AGGREGATORS[self.metric["aggregate"]](self.sample(inside))
+        estimate = self._estimate(self.sample(inside))
         low, high = map(self._told, estimate.interval(CONFIDENCE))
         return {
             "value": None if estimate.value is None else self._told(estimate.value),
@@ -125,7 +199,7 @@ class Cell:
             "unscored": estimate.unscored,
             "outside": len(self.positions) - len(inside),
             "counts": _counts(self.column, self.positions),
-            "corrected": corrected_json(estimate, self.quality) if self.metric["quality"] else None,
+            "corrected": self._corrected(estimate, CONFIDENCE) if self.metric["quality"] else None,
         }
 
     @property
@@ -140,16 +214,26 @@ class Cell:
         found = self._seen(estimate, confidence)
         if not self.metric["quality"]:
             return found
-        told = corrected_json(estimate, self.quality, confidence=_both_sides(confidence))
+        told = self._corrected(estimate, _both_sides(confidence))
         if told["value"] is None:
             return replace(found, low=0.0, high=1.0, note=f"not corrected: {told['reason']}")
         both = f"bounds also hold for the corrected rate {told['value']:.4f}, if it is so {ASSUMES}"
         return replace(found, low=min(found.low, told["low"]), high=max(found.high, told["high"]), note=both)
 
+    def _corrected(self, estimate: Estimate, confidence: float) -> dict[str, Any]:
+        if self.table.sequential:
+            return not_corrected("asking may have stopped early, and no corrected rate holds whenever one stops")
+        return corrected_json(estimate, self.quality, confidence=confidence)
+
     def _seen(self, estimate: Estimate, confidence: float) -> Found:
         low, high = map(self._told, estimate.interval(_both_sides(confidence)))
         value = None if estimate.value is None else self._told(estimate.value)
-        return Found(value=value, low=low, high=high, clusters=estimate.clusters)
+        note = ""
+        if self.table.sequential:
+            note = (
+                f"bounds that hold whenever asking stops; {self.table.whole} of {len(self.table.clusters)} items count"
+            )
+        return Found(value=value, low=low, high=high, clusters=estimate.clusters, note=note)
 
     def best(self, gate: Gate) -> Found:
         """If every item that is planned had the score that the gate likes best; of a margin, the baseline's."""
@@ -157,14 +241,14 @@ class Cell:
         clusters = [self.table.clusters[position] for position in self.positions]
         classes = self.table.classes.get(self.metric["over"])
         of = [classes[position] for position in self.positions] if classes else ()
-        scores = [1.0 if gate.sign > 0 else 0.0] * len(clusters)
+        scores = _best_scores(self.metric["aggregate"], gate.sign, of, len(clusters))
         sample = replace(plain, scores=scores, clusters=clusters, classes=of)
         if gate.baseline:
             step = difference(sample, sample, by_class=self.metric["aggregate"] == "balanced")
             low, high = step.interval(_both_sides(gate.confidence))
             wide = 2 if self.metric["scale"] == "signed" else 1
             return Found(value=step.value, low=wide * low, high=wide * high, clusters=step.clusters)
-        return self._seen(AGGREGATORS[self.metric["aggregate"]](sample), gate.confidence)
+        return self._seen(self._estimate(sample), gate.confidence)
 
     def minus(self, other: Cell) -> Difference:
         """Item by item, over those that are outside for neither."""
@@ -188,6 +272,20 @@ class Cell:
         return 2 * number - 1 if self.metric["scale"] == "signed" else number
 
 
+def _best_scores(aggregate: str, sign: int, classes: Sequence[str], items: int) -> list[float]:
+    """Scores that make a number as large (sign 1) or as small as it can be."""
+    if aggregate == "agreement" and sign < 0:  # items of one class come out right and wrong by turns
+        seen = Counter[str]()
+        turns = []
+        for name in classes:
+            turns.append(float(seen[name] % 2))
+            seen[name] += 1
+        return turns
+    if aggregate == "gap" and sign > 0:  # one class comes out right, and no other
+        return [float(name == min(classes)) for name in classes]
+    return [1.0 if sign > 0 else 0.0] * items
+
+
 def digests_in(value: Any) -> set[str]:
     """Every digest that a document holds, however deep."""
     if isinstance(value, Mapping):
@@ -204,8 +302,10 @@ def _both_sides(confidence: float) -> float:
 
 def tables_of(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> dict[str, Table]:
     """A table a benchmark, without any record."""
+    stopping = sequential_of(plan)
     tables = {
-        row["name"]: Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}) for row in plan["benchmarks"]
+        row["name"]: Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}, row["name"] in stopping)
+        for row in plan["benchmarks"]
     }
     for item in items:
         _place(tables, item)
@@ -234,7 +334,7 @@ def _known(metric: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _column(items: int, metrics: Iterable[str]) -> Column:
     scores = {metric: array("d", [math.nan]) * items for metric in metrics}
-    return Column(array("b", [_NOT_SEEN]) * items, scores)
+    return Column(array("b", [_NOT_SEEN]) * items, scores, {})
 
 
 def _place(tables: Mapping[str, Table], item: Mapping[str, Any]) -> None:
@@ -264,6 +364,14 @@ def enter(tables: Mapping[str, Table], record: Mapping[str, Any]) -> None:
     column.dispositions[position] = _disposition(record.get("disposition"), name)
     for metric, values in column.scores.items():
         values[position] = _score(record.get("scores"), metric, name)
+    if len(actions := _attempts(record.get(ATTEMPTS, ()), name)) > 1:
+        column.attempts[position] = actions
+
+
+def _attempts(actions: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(actions, list | tuple) or not all(isinstance(action, str) for action in actions):
+        raise BadInput(f"{name} has the attempts {actions!r}, which are no list of actions")
+    return tuple(map(intern, actions))
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:

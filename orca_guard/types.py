@@ -104,6 +104,7 @@ class Generate:
         sample: tells repeated samples of the same prompt apart.
         temperature: in place of the pipeline's, for samples that should differ; None leaves that.
         stop: strings that end this generation, added to the pipeline's.
+        raw: the last turn's text is continued as it stands: no template, no system message, no other turn.
         target: which model; empty is the pipeline's.
         decoding: how tokens are chosen.
         seed: of this generation.
@@ -118,6 +119,7 @@ class Generate:
     sample: int = 0
     temperature: float | None = None
     stop: tuple[str, ...] = ()
+    raw: bool = False
     target: str = ""
     decoding: Decoding = Decoding()
     seed: int = 0
@@ -213,6 +215,9 @@ class Generation:
         new_tokens: tokens generated, the stop token not counted.
         ids: of those tokens; None where only a server knows.
         seconds: wall time of the batch it was part of.
+        logprob: mean natural log-probability of those tokens, before temperature and cuts; None where nobody knows.
+        entropy: mean entropy in nats of what they were chosen from, likewise. Both say how sure the model was of its
+            words, and neither whether they are true.
         cached: it was kept from an earlier run; so in every reply that can be.
     """
 
@@ -223,6 +228,8 @@ class Generation:
     new_tokens: int = 0
     ids: tuple[int, ...] | None = None
     seconds: float = field(default=0.0, compare=False)
+    logprob: float | None = field(default=None, compare=False)
+    entropy: float | None = field(default=None, compare=False)
     cached: bool = field(default=False, compare=False)
 
 

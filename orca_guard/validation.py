@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from orca_guard import labelled, stats
+from orca_guard import labelled, operating, stats
 from orca_guard.assembly import model_opened
 from orca_guard.configuration import GuardTable, ModelTable
 from orca_guard.contracts import AskingGuard, Classifying, Reported
@@ -18,10 +20,12 @@ from orca_guard.errors import BadInput, GuardFailed, UsageError
 from orca_guard.guards import GuardInPlace
 from orca_guard.host import Host
 from orca_guard.labelled import Labelled, LabelledSet
-from orca_guard.operating import OperatingPoint, Rate
+from orca_guard.operating import OnSet, OperatingPoint, Rate
 from orca_guard.pipeline import Pipeline
 from orca_guard.placing import Circumstances, prepare, put
 from orca_guard.types import Request, Stage, Verdict
+
+T = TypeVar("T")
 
 FEWEST = 20
 """Rows of each kind below which no threshold is chosen and no rate is told."""
@@ -89,7 +93,14 @@ def alone(table: GuardTable, host: Host, *, model: ModelTable | None = None, off
     asks = isinstance(guard, AskingGuard) and (not isinstance(guard, Classifying) or "model" in guard.scored_by)
     if asks and model is None:
         raise UsageError(f"guard {table.name!r} asks the pipeline's own model: say which with --model.")
-    return Pipeline(model=loaded, strategies={}, selector=_Never(), guards=(placed.place,), classifiers=placed.server)
+    return Pipeline(
+        model=loaded,
+        strategies={},
+        selector=_Never(),
+        guards=(placed.place,),
+        classifiers=placed.server,
+        identity={"guards": [dict(placed.identity)]},
+    )
 
 
 def stage_of(place: GuardInPlace) -> Stage:
@@ -181,21 +192,26 @@ def _share(rows: Sequence[Scored], threshold: float, *, lost: float) -> Rate:
 
 
 def threshold_under(rows: Sequence[Scored], bound: float) -> float:
-    """The least threshold at which at most this share of rows without the label is hit.
+    """The least threshold at which at most this share of rows without the label is hit, in the mean of the sets.
 
     Raises:
         BadInput: even a score of 1 is given to more of them.
     """
-    others = sorted((math.inf if one.score is None else one.score for one in rows if not one.row.label), reverse=True)
-    allowed = math.floor(bound * len(others) + 1e-9)
-    if allowed >= len(others):
-        return 0.0
-    least = math.nextafter(others[allowed], math.inf)  # the first that has to stay below
+    others = [(math.inf if one.score is None else one.score, one.row.set) for one in rows if not one.row.label]
+    counts = Counter(name for _, name in others)
+    room, least = bound * len(counts) + 1e-9, 0.0
+    for score, tied in groupby(sorted(others, reverse=True), key=lambda one: one[0]):
+        room -= math.fsum(1 / counts[name] for _, name in tied)
+        if room < 0:
+            least = math.nextafter(score, math.inf)  # the first that has to stay below
+            break
     if least > 1:
         raise BadInput(
             f"more than {bound:.1%} of the {len(others)} rows without the label score as high as can be, or have no "
             "score: no threshold keeps to that bound. Allow more, or take another scorer."
         )
+    if not least:
+        return 0.0
     reached = [one.score for one in rows if one.score is not None and one.score >= least]
     return min(reached, default=1.0)
 
@@ -209,6 +225,7 @@ def calibrated(
     data: LabelledSet,
     *,
     bound: float,
+    relevant: str = "",
     untrained: bool = False,
     model: ModelTable | None = None,
     offline: bool = False,
@@ -220,14 +237,16 @@ def calibrated(
         table: the guard; a threshold in it does not count.
         host: where its name is looked up.
         data: labelled rows.
-        bound: most of the rows without the label that may be hits on the dev part.
+        bound: most of the rows without the label that may be hits on the dev part, in the mean of its sets.
+        relevant: the set that texts in use are like; empty is the worst.
         untrained: no row was ever trained on, so those of the train part choose the threshold too.
         model: as in `alone`.
         offline: never touch the network.
         step: told how many rows are scored, and of how many.
 
     Raises:
-        BadInput: too few rows of either kind in a part, or no threshold keeps to the bound.
+        BadInput: too few rows of either kind in a part or a set, or no threshold keeps to the bound.
+        UsageError: there is no such relevant set.
         GuardFailed: the guard gives no scores.
     """
     bare = _bare(table)
@@ -235,14 +254,18 @@ def calibrated(
     choosing = {"train", "dev"} if untrained else {"dev"}
     dev = [row for row in data.rows if row.part in choosing]
     report = [row for row in data.rows if row.part == "report"]
+    sets = _by(report, lambda row: row.set or data.name)
+    if relevant and relevant not in sets:
+        raise UsageError(f"no row to report on is of a set {relevant!r}. There is: {', '.join(sets)}.")
     for name, rows in (("dev", dev), ("report", report)):
-        _check_enough(name, rows)
+        _check_enough(f"the {name} part", rows)
+    for name, rows in sets.items():
+        _check_enough(f"the report part of {name}", rows)
     started = time.perf_counter()
     every = scored(pipeline, [*dev, *report], step=lambda done: step(done, len(dev) + len(report)))
     seconds = time.perf_counter() - started
-    chosen, told = every[: len(dev)], every[len(dev) :]
-    threshold = threshold_under(chosen, bound)
-    found = quality(told, threshold)
+    threshold = threshold_under(every[: len(dev)], bound)
+    told = _by(every[len(dev) :], lambda one: one.row.set or data.name)
     characters = sum(len(row.text) + sum(map(len, row.context)) for row in (*dev, *report))
     return OperatingPoint(
         guard=table.name,
@@ -251,13 +274,29 @@ def calibrated(
         threshold=threshold,
         bound=bound,
         dev=labelled.told(dev),
-        report=labelled.told(report),
+        sets=tuple(operating.worst_first([_on(name, rows, threshold) for name, rows in told.items()])),
+        relevant=relevant,
+        unscored=sum(one.score is None for one in every),
+        ms=round(seconds * 1e6 * CHARACTERS / max(1, characters), 3),
+    )
+
+
+def _by(rows: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
+
+
+def _on(name: str, rows: Sequence[Scored], threshold: float) -> OnSet:
+    found = quality(rows, threshold)
+    return OnSet(
+        name=name,
+        rows=labelled.told([one.row for one in rows]),
         tpr=found.tpr,
         fpr=found.fpr,
         auroc=found.auroc,
         balanced=found.balanced,
-        unscored=sum(one.score is None for one in every),
-        ms=round(seconds * 1e6 * CHARACTERS / max(1, characters), 3),
     )
 
 
@@ -272,7 +311,7 @@ def _check_enough(name: str, rows: Sequence[Labelled]) -> None:
     hits = sum(row.label for row in rows)
     if min(hits, len(rows) - hits) < FEWEST:
         raise BadInput(
-            f"the {name} part has {hits} rows with the label and {len(rows) - hits} without; each has to be {FEWEST} "
+            f"{name} has {hits} rows with the label and {len(rows) - hits} without; each has to be {FEWEST} "
             "or more. Rows are divided by their texts: 70 of 100 are for training, 10 choose the threshold and 20 are "
             "reported. Bring more rows, or say --untrained if none of them was ever trained on."
         )
@@ -280,7 +319,5 @@ def _check_enough(name: str, rows: Sequence[Labelled]) -> None:
 
 def by_group(rows: Sequence[Scored]) -> dict[str, list[Scored]]:
     """Rows by their group, sorted by its name."""
-    groups: dict[str, list[Scored]] = {}
-    for one in rows:
-        groups.setdefault(one.row.group, []).append(one)
+    groups = _by(rows, lambda one: one.row.group)
     return {name: groups[name] for name in sorted(groups)}

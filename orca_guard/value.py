@@ -1,7 +1,7 @@
 """What a guard is worth where it stands: labelled texts replayed as answers, through the pipeline with it and without.
 
-The labels are people's, never a scorer's, and only rows of the report part are replayed: neither a classifier nor a
-threshold was made from them.
+The labels are people's, and only rows of the report part are replayed: neither a classifier nor a threshold was made
+from them. A second scorer can judge the same answers beside people: where it is the guard's own, its word says nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from orca_guard.assembly import assemble
-from orca_guard.configuration import PipelineTable, guards_of, overridden
+from orca_guard.configuration import GuardTable, PipelineTable, guards_of, overridden
 from orca_guard.contracts import Classifying, Reported
 from orca_guard.errors import BadInput, ModelFailed, UsageError
+from orca_guard.guards import GuardInPlace
 from orca_guard.host import Host
 from orca_guard.labelled import Labelled
 from orca_guard.paired import Difference, difference
 from orca_guard.pipeline import Pipeline
 from orca_guard.stats import Sample
+from orca_guard.tables import digests_in
 from orca_guard.types import Answer, Failure, Generate, Generation, Question, Request
+from orca_guard.validation import alone, scored, threshold_of
 
 FEWEST = 20
 """Rows of each kind below which nothing is told."""
@@ -63,6 +66,31 @@ _MARK = "[row:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a second scorer says of what one guard changes.
+
+    Attributes:
+        judge: its name.
+        threshold: at or above it, it calls an answer harm.
+        n: answers that it calls harm.
+        shown: shares of those that are shown, without and with the guard; None where it cannot tell.
+        harm: the difference; likewise.
+        circular: why it cannot: it shares the guard's scores.
+        sensitivity: share of the answers that people labelled as harm, and that it calls harm.
+        specificity: share of the others that it does not.
+    """
+
+    judge: str
+    threshold: float
+    n: int
+    shown: tuple[float, float] | None
+    harm: Difference | None
+    circular: str
+    sensitivity: float
+    specificity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Worth:
     """What one guard changes, with it minus without it.
 
@@ -75,6 +103,7 @@ class Worth:
         shown: shares of labelled rows shown, without and with it.
         withheld: shares of harmless rows withheld, without and with it.
         ms: median of the milliseconds that it adds to an answer.
+        judged: the same by a second scorer, where one was asked.
     """
 
     guard: str
@@ -85,6 +114,7 @@ class Worth:
     shown: tuple[float, float]
     withheld: tuple[float, float]
     ms: float
+    judged: Judged | None = None
 
 
 def worth(
@@ -92,6 +122,7 @@ def worth(
     host: Host,
     rows: Sequence[Labelled],
     *,
+    judge: GuardTable | None = None,
     step: Callable[[int, int], None] = lambda *_: None,
 ) -> list[Worth]:
     """Every guard of the pipeline, with it against without it.
@@ -100,6 +131,7 @@ def worth(
         table: the pipeline; its model is not loaded.
         host: where names are looked up.
         rows: of which those of the report part are replayed.
+        judge: a guard whose scores say what is harm, beside people; it is no part of the pipeline.
         step: told how many answers there are, and of how many.
 
     Raises:
@@ -121,7 +153,81 @@ def worth(
     for n, (name, arm) in enumerate(arms.items()):
         pipeline = _pipeline(arm, host, rows)
         answers[name] = _answers(pipeline, rows, step=lambda done, n=n: step(n * len(rows) + done, total))  # type: ignore[misc]
-    return [_worth(name, rows, answers[""], answers[name]) for name in names]
+    found = [_worth(name, rows, answers[""], answers[name]) for name in names]
+    if judge is None:
+        return found
+    seat = _Seat.of(judge, host, rows)
+    shared = {place.name: seat.shared(place, identity) for place, identity in _placed(table, host, rows)}
+    return [
+        replace(one, judged=seat.judged(one.guard, shared[one.guard], rows, (answers[""], answers[one.guard])))
+        for one in found
+    ]
+
+
+def _placed(
+    table: PipelineTable, host: Host, rows: Sequence[Labelled]
+) -> Iterator[tuple[GuardInPlace, Mapping[str, Any]]]:
+    pipeline = _pipeline(table, host, rows)
+    return zip(pipeline.guards, pipeline.identity["guards"], strict=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seat:
+    """A judge with what it said of every row: whether it calls it harm."""
+
+    place: GuardInPlace
+    threshold: float
+    digests: frozenset[str]
+    said: Sequence[bool]
+
+    @classmethod
+    def of(cls, table: GuardTable, host: Host, rows: Sequence[Labelled]) -> _Seat:
+        """Raises `BadInput` where it has no score for a row: what it does not know is no verdict."""
+        pipeline = alone(table, host)
+        [place], threshold = pipeline.guards, threshold_of(pipeline.guards[0])
+        scores = [one.score for one in scored(pipeline, rows)]
+        if lost := sum(score is None for score in scores):
+            raise BadInput(f"judge {place.name!r} has no score for {lost} of {len(rows)} answers, and judges none")
+        said = [score is not None and score >= threshold for score in scores]
+        digests = _scored_by(place, [identity.get("classifiers", ()) for identity in pipeline.identity["guards"]])
+        return cls(place=place, threshold=threshold, digests=digests, said=said)
+
+    def shared(self, place: GuardInPlace, identity: Mapping[str, Any]) -> str:
+        """Why its word on a guard says nothing: they share weights, or what decides their scores."""
+        if self.digests & _scored_by(place, identity.get("classifiers", ())):
+            return f"CIRCULAR: {self.place.name!r} has the scores of the guard that it would judge"
+        return ""
+
+    def judged(
+        self, guard: str, circular: str, rows: Sequence[Labelled], answers: tuple[Sequence[Answer], Sequence[Answer]]
+    ) -> Judged:
+        """What one guard changes, by its word."""
+        harm = [n for n, said in enumerate(self.said) if said]
+        if not circular and len(harm) < FEWEST:
+            raise BadInput(
+                f"judge {self.place.name!r} calls {len(harm)} answers harm, and {FEWEST} or more are needed to say "
+                f"what guard {guard!r} changes"
+            )
+        with_it, without = (
+            Sample(scores=[float(one[n].answered) for n in harm], clusters=[rows[n].cluster for n in harm])
+            for one in answers
+        )
+        labels = [row.label for row in rows]
+        return Judged(
+            judge=self.place.name,
+            threshold=self.threshold,
+            n=len(harm),
+            shown=None if circular else (_mean(without), _mean(with_it)),
+            harm=None if circular else difference(with_it, without),
+            circular=circular,
+            sensitivity=statistics.fmean(s for s, label in zip(self.said, labels, strict=True) if label),
+            specificity=statistics.fmean(not s for s, label in zip(self.said, labels, strict=True) if not label),
+        )
+
+
+def _scored_by(place: GuardInPlace, classifiers: Any) -> frozenset[str]:
+    """Digests of what decides a guard's scores: all of it together, and every trained file."""
+    return frozenset({place.scorer, *digests_in(list(classifiers))} - {""})
 
 
 def _pipeline(table: PipelineTable, host: Host, rows: Sequence[Labelled]) -> Pipeline:
@@ -194,9 +300,25 @@ def built(one: Worth) -> dict[str, Any]:
         "harmless": one.harmless,
         "shown": {"without": one.shown[0], "with": one.shown[1]},
         "withheld": {"without": one.withheld[0], "with": one.withheld[1]},
-        **{
-            name: {"value": d.value, "low": d.interval(0.95)[0], "high": d.interval(0.95)[1], "p": d.p}
-            for name, d in changes.items()
-        },
+        **{name: _change(change) for name, change in changes.items()},
         "ms": one.ms,
+        "judged": None if one.judged is None else _built_judged(one.judged),
     }
+
+
+def _built_judged(found: Judged) -> dict[str, Any]:
+    return {
+        "judge": found.judge,
+        "threshold": found.threshold,
+        "n": found.n,
+        "circular": found.circular,
+        "shown": None if found.shown is None else {"without": found.shown[0], "with": found.shown[1]},
+        "harm": None if found.harm is None else _change(found.harm),
+        "sensitivity": found.sensitivity,
+        "specificity": found.specificity,
+    }
+
+
+def _change(d: Difference) -> dict[str, Any]:
+    low, high = d.interval(0.95)
+    return {"value": d.value, "low": low, "high": high, "p": d.p}

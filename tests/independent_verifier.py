@@ -1,6 +1,7 @@
 """A verifier of bundles, written from docs/bundle.md with the standard library alone; it shares no code with ours.
 
-It does not read answers anew: those rules are no part of that page. Figures and gates are for `independent_figures.py`.
+It does not read answers anew: those rules are no part of that page. Figures and gates are for `independent_figures.py`,
+and whether a run stopped where it had to for `independent_stops.py`.
 It says nothing, or ends with 1 and what is wrong.
 """
 
@@ -11,7 +12,6 @@ import json
 import math
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,22 +139,12 @@ def shard(path: Path, plan: str) -> tuple[Json, list[Json], Json]:
     return opened, [fields for fields in rest if fields["kind"] == "item"], sealed
 
 
-def check_agreements(plan: Json, seal: Json, items: list[Json], records: dict[Any, Json]) -> None:
-    metrics = {(b["name"], m["name"]): m for b in plan["benchmarks"] for m in b["metrics"]}
-    for figure in seal["figures"]:
-        metric, (key, _, value) = metrics[figure["benchmark"], figure["metric"]], figure["group"].partition("=")
-        classes = defaultdict[str, list[Any]](list)
-        for item in (i for i in items if i["benchmark"] == figure["benchmark"] and metric["aggregate"] == "agreement"):
-            score = records[item["benchmark"], item["id"], figure["subject"]]["scores"][metric["name"]]
-            if score != "outside" and item["groups"].get(key, "") == value:
-                classes[item["groups"][metric["over"]]].append(score)
-        several = [y for y in classes.values() if len(y) > 1]
-        pairs = [[(a, b) for n, a in enumerate(y) for b in y[:n]] for y in several if None not in y]
-        each = [math.fsum(a * b + (1 - a) * (1 - b) for a, b in both) / len(both) for both in pairs]
-        wanted = (math.fsum(each) / len(each) if each else None, len(each), len(several) - len(each))
-        told = (figure["value"], figure["n"], figure["unscored"])
-        near = all(a == b or abs((a or 0) - (b or 0)) < 1e-9 for a, b in zip(wanted, told, strict=True))
-        assert metric["aggregate"] != "agreement" or near, f"it is {told} and should be {wanted}"
+def check_order(plan: Json, items: list[Json]) -> None:
+    seed = plan["nonce"] or plan["seed"]
+    for name in {gate["benchmark"] for gate in plan["gates"] if gate["sequential"]}:
+        own = [(item["cluster"], item["id"]) for item in items if item["benchmark"] == name]
+        keys = [(digest([seed, cluster, "" if cluster else i]), digest([seed, i])) for cluster, i in own]
+        assert keys == sorted(keys), f"the items of {name} do not stand in the order of the nonce"
 
 
 def verify(run: Path) -> None:
@@ -168,6 +158,7 @@ def verify(run: Path) -> None:
     items, unit = [fields for _, fields in lines(run / "items.jsonl")], -1
     texts: dict[str, str] = {}
     planned: dict[Any, tuple[Any, ...]] = {}
+    check_order(plan, items)
     for _, row in (line for path in run.glob("texts-*.jsonl") for line in lines(path)):
         salt = bytes.fromhex(row["salt"])
         assert (len(salt), digest(salt + row["text"].encode())) == (16, row["digest"]), "a text was changed"
@@ -175,7 +166,8 @@ def verify(run: Path) -> None:
     for entry in plan["benchmarks"]:
         for place, item in enumerate(i for i in items if i["benchmark"] == entry["name"]):
             unit += place % plan["unit"] == 0
-            for subject in subjects(plan, entry):
+            asked = place < seal.get("stopped", {}).get(entry["name"], len(items))
+            for subject in subjects(plan, entry) if asked else []:
                 identity = subject.get("pipeline") or subject["digest"]
                 planned[entry["name"], item["id"], subject["name"]] = (len(planned), unit, item, identity, entry)
     shards, records = [shard(path, digest(raw)) for path in sorted(run.glob("journal-*.jsonl"))], {}
@@ -189,15 +181,15 @@ def verify(run: Path) -> None:
             records[key] = record
         places = [planned[r["benchmark"], r["item"], r["subject"]][0] for r in found]
         assert places == sorted(places), "records are out of order"
-    assert len(records) == len(planned) == plan["records"] == seal["records"], "another number of records"
+    assert len(records) == len(planned) == seal["records"], "another number of records"
+    assert seal.get("stopped") or len(planned) == plan["records"], "another number of records than planned"
     assert sorted((s[2] for s in shards), key=lambda row: row["rank"]) == seal["shards"], "other shards are sealed"
     assert all(opened["world"] == len(shards) for opened, *_ in shards), "a shard is missing"
     wanted = (digest(raw), "complete", min(s[0]["started"] for s in shards), len(seal["earlier"]) + 1)
     assert (seal["plan"], seal["status"], seal["started"], seal["attempt"]) == wanted, "the seal is of another run"
-    bare = ({k: v for k, v in r.items() if k not in {"n", "prev", "seconds"}} for r in records.values())
+    bare = ({k: v for k, v in r.items() if k not in {"n", "prev", "seconds", "sureness"}} for r in records.values())
     each = sorted(hashlib.sha256(canonical(record).encode()).digest() for record in bare)
     assert seal["results"] == digest(b"".join(each)), "the results are others"
-    check_agreements(plan, seal, items, records)
 
 
 if __name__ == "__main__":

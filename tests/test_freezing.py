@@ -106,7 +106,7 @@ def test_absent_data_is_said_and_never_passes() -> None:
         (request(benchmarks=MINE), Bench(made=("text",)), PluginFailed, "made no question item of 'text'"),
         (request(benchmarks=MINE), Bench(made=Bench().made * 2), PluginFailed, "one id to two items"),
         (request(benchmarks=MINE), Bench(kind="score", scoring="likelihood"), PluginFailed, "made no score item"),
-        (request(benchmarks=MINE), Bench(scoring="bleu"), PluginFailed, "a scoring rule 'bleu'"),
+        (request(benchmarks=MINE), Bench(scoring="meteor"), PluginFailed, "a scoring rule 'meteor'"),
         (request(benchmarks=MINE), Bench(metrics=()), PluginFailed, "declares no metric"),
         (request(arm(), arm("b", model="oracle")), Bench(), BadInput, "arms 'oracle' and 'b' are the same"),
         (request(benchmarks=(BenchmarkTable(name="basic"),)), Bench(), UnknownName, "did you mean 'basics'"),

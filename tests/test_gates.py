@@ -210,6 +210,8 @@ def test_a_result_says_what_it_rests_on() -> None:
         "because": "as before",
         "kind": "",
         "policy": "",
+        "sequential": False,
+        "labels": 0,
         "ruling": "inconclusive",
         "value": 0.6,
         "low": 0.4,

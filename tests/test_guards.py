@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,8 +14,19 @@ from hypothesis import strategies as st
 
 from orca_guard.contracts import GuardSettings
 from orca_guard.errors import GuardFailed, UsageError
-from orca_guard.guards import MASK, GuardTimeout, ScorerGuard, decide, effect, from_scorer, redact, within
-from orca_guard.types import Action, Exhibit, Question, Verdict
+from orca_guard.guards import (
+    MASK,
+    ClassifierTarget,
+    GuardTimeout,
+    ScorerGuard,
+    decide,
+    effect,
+    from_scorer,
+    redact,
+    within,
+)
+from orca_guard.testing.scripted import ScriptedClassifiers, pipeline_of
+from orca_guard.types import Action, Classify, Exhibit, Failure, Question, Stage, Verdict
 from orca_guard_hygiene.prompt_injection import PromptInjection
 
 EXHIBIT = Exhibit(text="some text", stage="input", part="user", question=Question.of("?"))
@@ -98,3 +111,77 @@ def test_what_a_call_raises_comes_out() -> None:
     with pytest.raises(GuardFailed, match="raised SystemExit"):
         within(1, leaves, of="g")
     assert within(1, lambda: 3, of="g") == 3
+
+
+# --- classifiers that guards ask -----------------------------------------------------------------
+
+
+def served(script: Callable[[Any], Any], *, timeout_s: float = 0.2, load: Callable[[str], None] | None = None) -> Any:
+    server = ScriptedClassifiers(script=script)
+    if load is not None:
+        server.load = load  # type: ignore[attr-defined]
+    return ClassifierTarget(server, timeout_s)
+
+
+def classify(n: int) -> Classify:
+    return Classify(model="c", texts=(f"text {n}",))
+
+
+def test_every_request_has_its_own_reply() -> None:
+    replies = dict(served(lambda text: {"n": float(text.split()[1])}, timeout_s=5).run(map(classify, range(200))))
+    assert [replies[classify(n)].scores[0]["n"] for n in range(200)] == list(range(200))
+
+
+def test_a_classifier_that_hangs_has_failed_and_is_asked_nothing_more() -> None:
+    free = threading.Event()
+    target = served(lambda _: free.wait(30) and {})
+    started = time.monotonic()
+    for wanted in ("took longer than 0.2 s", "still at what it was asked before"):
+        [(_, reply)] = target.run([classify(1)])
+        assert isinstance(reply, Failure)
+        assert isinstance(reply.error, GuardFailed)
+        assert wanted in str(reply.error)
+    assert time.monotonic() - started < 10
+    free.set()
+
+
+def test_loading_takes_nothing_of_the_time() -> None:
+    target = served(lambda _: {"bad": 0.5}, load=lambda _: time.sleep(0.5))
+    assert [reply.scores for _, reply in target.run([classify(1)])] == [({"bad": 0.5},)]
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), SystemExit(3)])
+@pytest.mark.parametrize("when", ["loading", "asked"])
+def test_a_classifier_that_raises_fails_what_waits(error: BaseException, when: str) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    if when == "loading" and not isinstance(error, Exception):
+        pytest.skip("an exit while loading ends the process, as it should")
+    target = served(fail if when == "asked" else lambda _: {}, load=fail if when == "loading" else None)
+    replies = dict(target.run(map(classify, range(3))))
+    assert len(replies) == 3
+    assert all(isinstance(reply, Failure) for reply in replies.values())
+
+
+def test_a_guard_whose_classifier_hangs_blocks() -> None:
+    free = threading.Event()
+
+    class Asking:
+        name = "asking"
+        stages: frozenset[Stage] = frozenset({"output"})
+
+        def examine(self, exhibit: Exhibit, /) -> Any:
+            reply = yield Classify(model="c", texts=(exhibit.text,))
+            return Verdict(action=Action.ALLOW, score=reply.scores[0]["bad"])
+
+    def hangs(_: Any) -> Mapping[str, float]:
+        free.wait(30)
+        return {"bad": 0.0}
+
+    pipeline = replace(pipeline_of(guards=[Asking()]), classifiers=ScriptedClassifiers(script=hangs))
+    place = replace(pipeline.guards[0], timeout_s=0.2)
+    answer = replace(pipeline, guards=(place,)).ask("anything")
+    free.set()
+    assert answer.action is Action.BLOCK
+    assert "took longer than 0.2 s" in answer.error

@@ -30,7 +30,7 @@ def sets(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     ("name", "rows", "labelled"),
     [
         ("ToxiGen", 6011, 2289),
-        ("HatemojiBuild", 591, 270),
+        ("HatemojiBuild", 5313, 2655),
         ("Davidson", 24783, 20620),
         ("XSTest", 450, 0),
         ("RAGTruth QA", 266, 55),
@@ -43,7 +43,7 @@ def test_every_row_is_read_with_its_label(sets: ModuleType, name: str, rows: int
 
 
 def test_of_begin_generic_replies_are_left_out(sets: ModuleType) -> None:
-    found = list(sets.begin(DATA))
+    found = list(sets.SETS["BEGIN"](DATA))
     assert Counter(row.group for row in found).keys() == {"wow", "cmu", "tc"}
     assert all(row.context[0] for row in found)
     assert sum(row.label for row in found) == 835

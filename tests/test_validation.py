@@ -23,7 +23,7 @@ from orca_guard.errors import BadInput, GuardFailed, NotReady, UsageError
 from orca_guard.freezing import freeze
 from orca_guard.host import Host
 from orca_guard.labelled import Labelled, LabelledSet
-from orca_guard.operating import OperatingPoint, Rate, Rows
+from orca_guard.operating import OnSet, OperatingPoint, Rate, Rows
 from orca_guard.testing.known import KnownLoader
 from orca_guard.types import Action, Exhibit, Scope, Stage, Verdict
 from orca_guard.validation import Scored, alone, calibrated, quality, scored, threshold_under
@@ -120,15 +120,16 @@ def test_a_threshold_keeps_to_its_bound_and_no_lower_score_does(
 def test_rows_that_chose_the_threshold_are_in_no_figure() -> None:
     point = calibrated(GuardTable(name="told"), host(), rows(), bound=0.02)
     parts = {part: [r for r in rows().rows if r.part == part] for part in ("dev", "report")}
-    assert (point.dev, point.report) == (labelled.told(parts["dev"]), labelled.told(parts["report"]))
-    assert point.dev.digest != point.report.digest
-    assert point.tpr.n + point.fpr.n == len(parts["report"])
-    assert point.fpr.n == sum(not row.label for row in parts["report"])
+    [found] = point.sets
+    assert (point.dev, found.rows) == (labelled.told(parts["dev"]), labelled.told(parts["report"]))
+    assert point.dev.digest != found.rows.digest
+    assert found.tpr.n + found.fpr.n == len(parts["report"])
+    assert found.fpr.n == sum(not row.label for row in parts["report"])
 
 
 def test_rows_that_nothing_was_trained_on_may_all_choose() -> None:
     point = calibrated(GuardTable(name="told"), host(), rows(600), bound=0.02, untrained=True)
-    assert point.dev.n + point.report.n == 600
+    assert point.dev.n + point.worst.rows.n == 600
 
 
 def test_too_few_rows_choose_nothing() -> None:
@@ -165,15 +166,65 @@ def test_a_guard_that_asks_the_model_needs_one() -> None:
         alone(GuardTable(name="supported"), Host.installed())
 
 
+# --- of several sets -----------------------------------------------------------------------------
+
+
+def two_sets() -> LabelledSet:
+    """An easy set that is large and a hard one that is small."""
+    easy = [msgspec.structs.replace(row, set="easy") for row in rows(1800).rows]
+    hard = [msgspec.structs.replace(row, set="hard", text=f"hard {row.text}") for row in rows(900, separated=0.02).rows]
+    return LabelledSet("made", (*easy, *hard))
+
+
+def test_a_large_easy_set_does_not_hide_a_small_hard_one() -> None:
+    point = calibrated(GuardTable(name="told"), host(), two_sets(), bound=0.05)
+    assert [one.name for one in point.sets] == ["hard", "easy"]
+    assert (point.worst.name, point.decisive.name) == ("hard", "hard")
+    assert not point.sound
+    assert point.weak.startswith("no better than an AUROC of 0.")
+    assert "on hard" in point.weak
+    assert point.told.index("on hard") < point.told.index("on easy")
+    relevant = calibrated(GuardTable(name="told"), host(), two_sets(), bound=0.05, relevant="easy")
+    assert relevant.sound
+    assert relevant.weak == point.weak
+
+
+def test_sets_count_alike_for_the_bound() -> None:
+    """Of 100 harmless rows of one set and 10 of another, one of the small set counts as ten of the large one."""
+    large = [Scored(Labelled(text=f"a{n}", label=False, set="large"), 0.4 + n / 1000) for n in range(100)]
+    small = [Scored(Labelled(text=f"b{n}", label=False, set="small"), 0.9 if n < 2 else 0.1) for n in range(10)]
+    at = threshold_under([*large, *small], 0.1)
+    shares = [sum(one.score >= at for one in part if one.score is not None) / len(part) for part in (large, small)]
+    assert sum(shares) / 2 <= 0.1
+    assert at == 0.9
+
+
+@pytest.mark.parametrize("relevant", ["medium", "HARD"])
+def test_a_relevant_set_has_to_be_there(relevant: str) -> None:
+    with pytest.raises(UsageError, match="There is: easy, hard"):
+        calibrated(GuardTable(name="told"), host(), two_sets(), bound=0.05, relevant=relevant)
+
+
+def test_a_set_that_is_too_small_has_no_evidence() -> None:
+    few = [Labelled(text=f"few {text(n)} 0.5", label=True, set="few") for n in range(60)]
+    with pytest.raises(BadInput, match="the report part of few has"):
+        calibrated(GuardTable(name="told"), host(), LabelledSet("made", (*rows().rows, *few)), bound=0.05)
+
+
+def test_parts_of_one_text_stay_together() -> None:
+    cut = [Labelled(text=text(n), label=True, origin="the post") for n in range(20)]
+    assert len({row.part for row in cut}) == len({row.cluster for row in cut}) == 1
+
+
 # --- in a pipeline -------------------------------------------------------------------------------
 
 
 def point(*, scorer: str, low: float = 0.9, **more: Any) -> OperatingPoint:
     rate = Rate(value=0.95, low=low, high=0.99, n=100)
     part = Rows(digest="sha256:0", n=100, hits=30)
-    fields = {"guard": "trained", "data": "made", "threshold": 0.3, "bound": 0.02, "dev": part, "report": part}
-    rates = {"tpr": rate, "fpr": rate, "auroc": rate, "balanced": 0.9, "unscored": 0, "ms": 1.0}
-    return OperatingPoint(scorer=scorer, **{**fields, **rates, **more})
+    one = OnSet(name="made", rows=part, tpr=rate, fpr=rate, auroc=rate, balanced=0.9)
+    fields = {"guard": "trained", "data": "made", "threshold": 0.3, "bound": 0.02, "dev": part, "sets": (one,)}
+    return OperatingPoint(scorer=scorer, **{**fields, "unscored": 0, "ms": 1.0, **more})
 
 
 def placed(table: GuardTable, found: Host) -> Any:

@@ -112,3 +112,41 @@ def test_the_command_tells_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert found["length"]["harm"]["value"] == 0.0
     assert invoke(["guards", "value", "--rows", str(file), "--no-guard", "length"]) == 0
     assert "harm shown" in capsys.readouterr().out
+
+
+# --- a second scorer as judge --------------------------------------------------------------------
+
+
+def test_a_judge_of_its_own_scores_is_circular() -> None:
+    [found] = worth(table("told"), host(), rows(), judge=GuardTable(name="told"))
+    assert found.judged is not None
+    assert found.judged.circular.startswith("CIRCULAR")
+    assert (found.judged.shown, found.judged.harm) == (None, None)
+
+
+def test_another_scorer_says_what_a_guard_changes_by_its_own_word() -> None:
+    """At a threshold of 0 it calls everything harm."""
+    [found] = worth(table("told"), host(), rows(), judge=GuardTable(name="toxicity-ngrams", threshold=0.0))
+    judged, every = found.judged, [row for row in rows() if row.part == "report"]
+    assert judged is not None
+    assert (judged.circular, judged.n, judged.judge) == ("", len(every), "toxicity-ngrams")
+    assert (judged.sensitivity, judged.specificity) == (1.0, 0.0)
+    assert judged.shown == (1.0, sum(row.text.endswith("0.1") for row in every) / len(every))
+    assert judged.harm is not None
+    assert judged.harm.value == pytest.approx(judged.shown[1] - 1.0)
+
+
+def test_a_judge_that_finds_nothing_tells_nothing() -> None:
+    with pytest.raises(BadInput, match="calls 0 answers harm, and 20 or more"):
+        worth(table("told"), host(), rows(), judge=GuardTable(name="toxicity-ngrams", threshold=1.0))
+
+
+def test_a_judge_that_shares_a_classifier_with_the_guard_is_circular() -> None:
+    """The same weights under another name, another label or another threshold are the same scores."""
+    guards = (GuardTable(name="toxicity", threshold=0.3),)
+    made = PipelineTable(guards=guards, strategies=("direct",))
+    few = [row for row in rows(240) if row.part == "report"]
+    judge = GuardTable(name="toxicity", options={"labels": ["identity_attack"]}, threshold=0.9)
+    [found] = worth(made, host(), few, judge=judge)
+    assert found.judged is not None
+    assert found.judged.circular

@@ -38,8 +38,8 @@ def markdown(found: Mapping[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in where["packages"].items())
     head = (
         f"{where['date']}; one {where['device']}, {where['memory'] / 2**30:.0f} GiB; {packages}; {where['rounds']} "
-        f"rounds, or one where no range is given. Products of bf16 matrices alone: {where['matmul'] / 1e12:.0f} TFLOP/s; a copy reads and writes "
-        f"{where['copy'] / 1e12:.2f} TB/s."
+        f"rounds, or one where no range is given. Products of bf16 matrices alone: {where['matmul'] / 1e12:.0f} "
+        f"TFLOP/s; a copy reads and writes {where['copy'] / 1e12:.2f} TB/s."
     )
     lines = [head, "", _row(COLUMNS), _row(["---"] * len(COLUMNS))]
     return "\n".join([*lines, *(_row(cells) for one in found["results"] for cells in _cells(one))])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 SUITE_HELP = "A suite, a benchmark, or all of a plugin."
+TRAINING_HELP = "Texts that the model was trained on: scores with and without items that share 13 words with them."
 DATA_HELP = "Where benchmarks find their data; else ORCA_GUARD_DATA says."
 
 
@@ -40,8 +41,16 @@ def audit_options(command: Any) -> Any:
                 metavar="NAME|FILE",
                 help="Gates: a shipped policy, or a .toml file. Without --suite, all that it judges is measured.",
             ),
+            click.option(
+                "--judge",
+                "judges",
+                multiple=True,
+                metavar="[RUBRIC=]WHO",
+                help="Who judges answers: a model, guard:NAME or classifier:DIR#LABEL; for one rubric, or for all.",
+            ),
             click.option("--limit", type=int, metavar="N", help="Most items of each benchmark."),
             click.option("--data", type=PATH, metavar="DIR", help=DATA_HELP),
+            click.option("--training-data", type=PATH, metavar="DIR", help=TRAINING_HELP),
             click.option("--nonce", metavar="TEXT", help="An outsider's random text; it orders the items."),
             pipeline_options,
         )
@@ -54,7 +63,7 @@ def audit_options(command: Any) -> Any:
     epilog="""\b
     Examples:
       orca-guard audit --suite basics --limit 20
-      orca-guard audit --suite safety --data ./data
+      orca-guard audit --suite safety --data ./data --judge ./Judge-7b
       orca-guard audit --policy basics
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
@@ -122,8 +131,10 @@ def requested(options: dict[str, Any], host: Host) -> Request:
     from orca_guard.policies import policy_of  # noqa: PLC0415
 
     file, suites, limit, policies = (options.pop(key) for key in ("file", "suites", "limit", "policies"))
-    data, nonce = options.pop("data"), options.pop("nonce")
+    data, nonce, training = (options.pop(key) for key in ("data", "nonce", "training_data"))
+    judges = tuple(plan.JudgeTable.of(text) for text in options.pop("judges"))
     settings = {"data": str(data) if data else None, "nonce": nonce, "policies": policies or None}
+    settings |= {"judges": judges or None, "training_data": str(training) if training else None}
     if file is None:
         suites = suites or [name for policy in map(policy_of, policies) for name in policy.benchmarks]
         if not suites:
@@ -163,6 +174,11 @@ def frozen_of(request: Request, host: Host) -> Frozen:
             note(f"{planned.entry['name']}: {left_out} items do not fit and are not covered", style="yellow")
         for reason, rows in planned.entry["rejected"].items():
             note(f"{planned.entry['name']}: {rows} rows of its data are rejected: {reason}", style="yellow")
+        if found := planned.entry.get("overlap"):
+            seen, short, all_ = found.get("seen", 0), found.get("short", 0), sum(found.values())
+            note(
+                f"{planned.entry['name']}: {seen} of {all_} items share words with training data, {short} are too short"
+            )
     for absent in frozen.plan["absent"]:
         note(f"{absent['benchmark']} is not run: {absent['reason']}", style="yellow")
     return frozen

@@ -191,14 +191,21 @@ def show_seal(folder: Path, seal: Mapping[str, Any], *, as_json: bool) -> int:
         note(f"{seal['cached']} of {seal['records']} records rest on answers kept from earlier runs", style="yellow")
     for doubt in _doubts(seal["figures"]):
         console().print(Text(plain(doubt), style="yellow"), soft_wrap=True)
-    for gate in seal["gates"]:
-        told = plain(f" {_asked(gate)}: {gate['reason']}")
-        console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
-    why = "" if seal["gates"] else " (measured, not judged: there is no gate; see --policy)"
-    console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
+    for name, items in seal.get("stopped", {}).items():
+        note(f"{name} stopped after {items} items: all its gates had ruled")
+    show_rulings(seal["gates"], ruling)
     note(f"sealed: {folder}  {digest_of(seal)}")
     note(f"check it with: orca-guard verify {folder}")
     return EXIT_CODES[ruling]
+
+
+def show_rulings(gates: Sequence[Mapping[str, Any]], ruling: Ruling) -> None:
+    """Every gate with its reason, and what all of them say."""
+    for gate in gates:
+        told = plain(f" {_asked(gate)}: {gate['reason']}")
+        console().print(Text.assemble((gate["ruling"], STYLES[gate["ruling"]]), told), soft_wrap=True)
+    why = "" if gates else " (measured, not judged: there is no gate; see --policy)"
+    console().print(Text.assemble("verdict: ", (ruling.value, STYLES[ruling]), why))
 
 
 def _asked(gate: Mapping[str, Any]) -> str:
@@ -237,7 +244,23 @@ def _doubts(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     if corrected:
         yield f"Corrected rates assume {corrected[0]['assumes']}."
     yield from sorted({f"Not corrected: {one['reason']}." for one in corrected if one["reason"]})
+    yield from _of_judges(figures)
     for figure in figures:
         if figure["circular"] and not figure["group"]:
             what = f"{figure['benchmark']} {figure['metric']} under {figure['subject']}"
             yield f"{what} is circular: its scorer shares weights or rows with {', '.join(figure['circular'])}."
+
+
+def _of_judges(figures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Why not to rest on what judges gave: once a benchmark and arm."""
+    of = defaultdict(list)
+    for figure in figures:
+        if figure.get("judged") and not figure["group"]:
+            of[f"{figure['benchmark']} under {figure['subject']}"].append(figure)
+    for what, judged in of.items():
+        doubted = [figure["metric"] for figure in judged if figure["judged"]["inconclusive"]]
+        reasons = dict.fromkeys(r for figure in judged for r in figure["judged"]["inconclusive"].split("; ") if r)
+        if doubted:
+            yield f"{what}: inconclusive, whatever the figures say: {', '.join(doubted)}. {'; '.join(reasons)}."
+        if own := dict.fromkeys(name for figure in judged for name in figure["judged"]["own"]):
+            yield f"{what}: the judge of {' and '.join(own)} is the model under test itself."

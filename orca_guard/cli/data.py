@@ -51,7 +51,9 @@ def list_(ctx: click.Context, /, data: Path | None, *, as_json: bool) -> None:
         here = lying(folder, [one]) if folder else []
         files = [{"path": found.where, "bytes": found.bytes} for found in here]
         told = {"name": one.name, "summary": one.summary, "licence": one.licence, "origin": one.origin}
-        rows.append(told | {"hub": one.hub, "known_files": len(one.files), "files": files})
+        rows.append(
+            told | {"hub": one.hub, "repository": one.repository, "known_files": len(one.files), "files": files}
+        )
     if as_json:
         click.echo(json_text({"folder": str(folder) if folder else None, "sets": rows}, indent=2))
         return
@@ -120,6 +122,7 @@ def import_(ctx: click.Context, /, source: Path, data: Path | None, *, link: boo
     epilog="""\b
     Examples:
       orca-guard data pull hhh_alignment --data ./data
+      orca-guard data pull toxigen --data ./data
       orca-guard data pull hhh_alignment --revision COMMIT"""
 )
 @click.argument("name")
@@ -128,7 +131,7 @@ def import_(ctx: click.Context, /, source: Path, data: Path | None, *, link: boo
 @_JSON
 @click.pass_context
 def pull(ctx: click.Context, /, name: str, data: Path | None, *, revision: str, as_json: bool) -> None:
-    """Fetch a data set from the Hugging Face hub over the network, and import it."""
+    """Fetch a data set over the network, from the Hugging Face hub or its authors' repository, and import it."""
     from tempfile import TemporaryDirectory  # noqa: PLC0415  # as above
 
     from orca_guard.cli.show import note, stderr  # noqa: PLC0415
@@ -137,13 +140,12 @@ def pull(ctx: click.Context, /, name: str, data: Path | None, *, revision: str, 
 
     folder, [one] = _needed(data), _sets(host_of(ctx), [name])
     with TemporaryDirectory() as temporary:
-        with stderr().status(f"fetching {one.hub or one.name} from the hub"):
-            place = pulled(one, Path(temporary), revision=revision)
-        origin = f"hf://datasets/{one.hub}@{place.name}"
-        note(f"fetched {origin}")
-        found = recognised(place, [one])
-        _require(found, place)
-        _tell_import(found, take(found, folder, link=False, origin=origin), place, as_json=as_json)
+        with stderr().status(f"fetching {one.hub or one.repository or one.name}"):
+            got = pulled(one, Path(temporary), revision=revision)
+        note(f"fetched {got.origin}")
+        found = recognised(got.folder, [one])
+        _require(found, got.folder)
+        _tell_import(found, take(found, folder, link=False, origin=got.origin), got.folder, as_json=as_json)
 
 
 # --- what is asked for ---------------------------------------------------------------------------

@@ -60,8 +60,16 @@ def _listing(host: Any) -> Iterator[dict[str, Any]]:
         row |= {"stages": sorted(place.guard.stages), "scope": place.scope, "note": placed.warning}
         if place.point:
             known = f"{place.point.told}; {place.point.ms:.3g} ms for 1,000 tokens"
-            row |= {"known": known, "operating_point": _built(place.point)}
+            row |= {
+                "known": known,
+                "note": placed.warning or _weakness(name, place.point),
+                "operating_point": _built(place.point),
+            }
         yield row
+
+
+def _weakness(name: str, point: OperatingPoint) -> str:
+    return f"guard {name!r} is {point.weak}; {point.decisive.name} decides that it stops texts" if point.weak else ""
 
 
 def _built(point: OperatingPoint) -> Mapping[str, Any]:
@@ -97,7 +105,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
 def _guard_options(command: Any) -> Any:
     for option in reversed((
         click.option("--rows", "rows", type=PATH, multiple=True, required=True, metavar="FILE",
-                     help="Labelled rows as JSONL: text, label, and perhaps prompt, context, group."),
+                     help="Labelled rows as JSONL: text, label, and perhaps prompt, context, group, set."),
         click.option("--option", "options", multiple=True, metavar="KEY=VALUE",
                      help="An option of the guard, as in model=./my-classifier; the value is JSON or a text."),
         click.option("--model", metavar="MODEL", help="For guards that ask the pipeline's own model."),
@@ -195,6 +203,13 @@ def _told(rate: Mapping[str, Any]) -> str:
 @click.option("--max-fpr", type=click.FloatRange(0, 1), required=True, metavar="R",
               help="Most of the rows without the label that may be stopped.")  # fmt: skip
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="Where the operating point goes.")
+@click.option(
+    "--relevant",
+    default="",
+    metavar="SET",
+    help="The set that texts in use are like: it decides whether the guard stops texts by default. Else the "
+    "one on which it is worst does.",
+)
 @click.option("--untrained", is_flag=True, help="No scorer was ever trained on these rows: use the train part too.")
 @click.option("--data-name", metavar="TEXT", help="What the rows are, for people; their files' names if not said.")
 @_guard_options
@@ -212,6 +227,7 @@ def calibrate(ctx: click.Context, /, name: str, max_fpr: float, out: Path, **opt
             host_of(ctx),
             data,
             bound=max_fpr,
+            relevant=options["relevant"],
             untrained=options["untrained"],
             model=_model_table(options),
             offline=options["offline"],
@@ -226,38 +242,49 @@ def calibrate(ctx: click.Context, /, name: str, max_fpr: float, out: Path, **opt
     click.echo(plain(f"{name}: {point.told}"))
     if not point.sound:
         least = f"{operating.LEAST_AUROC} asked of a guard that stops texts by default"
-        note(f"no better than {point.auroc.low:.2f}, below the {least}: it will warn", style="yellow")
+        note(f"{point.weak}, below the {least}: it will warn", style="yellow")
     note(f"{out} written", style="dim")
 
 
 @guards.command(
     epilog="""\b
     Example:
-      orca-guard guards value --pipeline my-pipeline.toml --rows answers.jsonl"""
+      orca-guard guards value --pipeline my-pipeline.toml --rows answers.jsonl
+      orca-guard guards value --pipeline my-pipeline.toml --rows answers.jsonl --judge toxicity-ngrams"""
 )
 @click.option("--pipeline", type=PATH, metavar="FILE", help="Pipeline file; its model is not loaded.")
 @click.option("--no-guard", "no_guards", multiple=True, metavar="NAME", help="Leave a guard out of both sides.")
 @click.option("--rows", "rows", type=PATH, multiple=True, required=True, metavar="FILE",
               help="Labelled answers as JSONL: text, label, and perhaps prompt, context.")  # fmt: skip
+@click.option("--judge", metavar="NAME", help="A guard whose scores say what is harm, beside people.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def value(
-    ctx: click.Context, /, pipeline: Path | None, no_guards: tuple[str, ...], rows: tuple[Path, ...], *, as_json: bool
+    ctx: click.Context,
+    /,
+    pipeline: Path | None,
+    no_guards: tuple[str, ...],
+    rows: tuple[Path, ...],
+    judge: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Replay labelled texts as answers through the pipeline, with each guard and without it.
 
     Tells how much less harm is shown and how much more that is harmless is withheld, answer by answer. The labels are
-    people's: a guard is not judged by its own scorer. Rows that a classifier or a threshold may have been made from do
-    not count.
+    people's, and a second scorer may judge beside them: where it is the guard's own, its word is CIRCULAR and not told.
+    Rows that a classifier or a threshold may have been made from do not count.
     """
     from orca_guard import labelled  # noqa: PLC0415  # not before the options are known to be good
     from orca_guard import value as valued  # noqa: PLC0415
     from orca_guard.api import table_of  # noqa: PLC0415
-    from orca_guard.configuration import overridden  # noqa: PLC0415
+    from orca_guard.configuration import GuardTable, overridden  # noqa: PLC0415
 
     table = overridden(table_of(pipeline), no_guards=no_guards)
     with _bar("replaying") as step:
-        found = [valued.built(one) for one in valued.worth(table, host_of(ctx), labelled.read(rows).rows, step=step)]
+        seat = GuardTable(name=judge, timeout_s=600.0) if judge else None
+        every = valued.worth(table, host_of(ctx), labelled.read(rows).rows, judge=seat, step=step)
+        found = [valued.built(one) for one in every]
     if as_json:
         click.echo(json_text(found, indent=2))
         return
@@ -279,6 +306,20 @@ def _show_value(rows: list[dict[str, Any]]) -> None:
         table.add_row(*cells, f"{row['ms']:.2f}")
     console().print(table)
     note(f"{rows[0]['labelled']} labelled answers and {rows[0]['harmless']} others; with the guard minus without it")
+    for row in rows:
+        if row["judged"]:
+            note(plain(_judged_told(row["guard"], row["judged"])), style="yellow" if row["judged"]["circular"] else "")
+
+
+def _judged_told(guard: str, judged: Mapping[str, Any]) -> str:
+    if judged["circular"]:
+        return f"{guard} by {judged['judge']}: {judged['circular']}"
+    shown = f"{judged['shown']['without']:.1%} → {judged['shown']['with']:.1%}"
+    return (
+        f"{guard} by {judged['judge']}: of {judged['n']} answers that it calls harm {shown} are shown, "
+        f"{_told(judged['harm'])}; it agrees with people on {judged['sensitivity']:.1%} of harm and "
+        f"{judged['specificity']:.1%} of the rest"
+    )
 
 
 def _guard_table(name: str, options: Mapping[str, Any], **more: Any) -> GuardTable:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orca_guard.cli.run import PATH
-from orca_guard.cli.stating import note_old_page, speaker_options
+from orca_guard.cli.stating import renew_page, speaker_options
 from orca_guard.errors import BadInput
 
 
@@ -78,9 +78,54 @@ def bring_in(
     speaker = {"name": name, "role": role}
     found = reviews.bring_in(folder, sheets, sample=sample, decided=decided, speaker=speaker, key=key)
     note(f"{found.settled} labels in {found.path}")
-    note_old_page(folder)
+    renew_page(folder)
     if found.unsettled:
         note(
             f"{found.unsettled} records are not settled: the two differ. Decide them in a sheet, by --decided",
             style="yellow",
         )
+
+
+@review.command(
+    epilog="""\b
+    Examples:
+      orca-guard review verdict runs/release --public reviewer-public.pem
+      orca-guard review verdict runs/release --json
+
+    \b
+    Exit codes: 0 all gates pass with the labels; 1 one fails, or the run does not verify; 2 no run, or no gate takes
+    labels; 3 there is not enough evidence."""
+)
+@click.argument("folder", type=PATH, metavar="RUN")
+@click.option("--public", type=PATH, metavar="KEYFILE", help="Ed25519 public key that the labels must be signed with.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def verdict(*, folder: Path, public: Path | None, as_json: bool) -> int:
+    """Say what the gates of the sealed run in RUN come to with the labels that were imported last.
+
+    Gates that take labels (`labels = 100`) are inconclusive in the seal. They rule on the bounds of the scores and
+    of the rate that people would give, both; labels must be signed. The seal stays as it is.
+    """
+    from orca_guard.cli.auditing import show_rulings  # noqa: PLC0415  # not needed for help
+    from orca_guard.cli.show import note, working  # noqa: PLC0415
+    from orca_guard.cli.streams import json_text  # noqa: PLC0415
+    from orca_guard.errors import ExitCode  # noqa: PLC0415
+    from orca_guard.gates import EXIT_CODES, result_json  # noqa: PLC0415
+    from orca_guard.journal.signature import read_public  # noqa: PLC0415
+    from orca_guard.reviewed import review as reviewed  # noqa: PLC0415
+    from orca_guard.verify import verify  # noqa: PLC0415
+
+    with working(f"verifying {folder}"):
+        if verify(folder).faulty:
+            raise BadInput(f"{folder} does not verify, and nothing is ruled on. Run: orca-guard verify {folder}")
+        found = reviewed(folder)
+    rows = [result_json(result) for result in found.results]
+    if as_json:
+        click.echo(json_text({"verdict": found.verdict.value, "key": found.key, "gates": rows}, indent=2))
+    else:
+        show_rulings(rows, found.verdict)
+    if found.key and public is None:
+        note(f"the labels are signed with {found.key}; give --public to say whose key that must be", style="yellow")
+    if public is not None and found.key and read_public(public) != found.key:
+        note(f"the labels are signed with another key: {found.key}", style="bold red")
+        return ExitCode.FAILED
+    return EXIT_CODES[found.verdict]

@@ -100,6 +100,9 @@ def trace(answer: Answer) -> None:
         stderr().rule(Text(plain(f"pass {number} · {step.strategy} · {step.name}"), style="bold"), align="left")
         stderr().print(Text(plain(_prompt(step)), style="dim"))
         stderr().print(Text(plain(step.generation.text)))
+        if step.generation.logprob is not None and step.generation.entropy is not None:
+            told = f"mean log-probability {step.generation.logprob:.3f}, entropy {step.generation.entropy:.3f} nats"
+            stderr().print(Text(told, style="dim"))
     if answer.form:
         note(answer.form, style="italic")
     if answer.verdicts:

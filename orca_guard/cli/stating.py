@@ -46,13 +46,16 @@ def stated(folder: Path, kind: str, fields: Mapping[str, Any], *, key: Path | No
         raise BadInput(f"{folder} does not verify, and nothing is stated of it. Run: orca-guard verify {folder}")
     row = state(bundle, kind, fields, key=key)
     note(f"stated in {path_of(bundle)}, line {row['n'] + 1}{'' if key else ', without a signature'}")
-    note_old_page(folder)
+    renew_page(folder)
     return row
 
 
-def note_old_page(folder: Path) -> None:
-    """A page that was made before does not say what was stated since, and `verify` finds that out."""
-    from orca_guard.cli.show import note  # noqa: PLC0415  # as above
+def renew_page(folder: Path) -> None:
+    """A page that was made before does not say what was stated since, and is made again."""
+    from orca_guard.cli.show import note, working  # noqa: PLC0415  # as above
+    from orca_guard.pages import PAGE, make_again  # noqa: PLC0415
 
-    if (folder / "report.html").exists():
-        note(f"the page is older than this; make it again: orca-guard report {folder} --format html", style="yellow")
+    with working(f"making {folder / PAGE} again"):
+        made = make_again(folder)
+    if made:
+        note(f"written: {folder / PAGE}")

@@ -152,13 +152,15 @@ def json_lines(path: Path, columns: Collection[str]) -> Iterator[Row | Rejected]
             yield _object(path, number, _decoded(line, f"{path}, line {number}"), columns)
 
 
-def json_array(path: Path, columns: Collection[str]) -> Iterator[Row | Rejected]:
-    """Rows of a file that is one JSON array of objects. Raises as `json_lines` does."""
+def json_array(path: Path, columns: Collection[str], *, within: str = "") -> Iterator[Row | Rejected]:
+    """Rows of a file that is one JSON array of objects, or an object with one at a key. Raises as `json_lines` does."""
     with _opened(path) as stream:
         data = _guarded(path, lambda: stream.read(LARGEST_DOCUMENT + 1))
     if len(data) > LARGEST_DOCUMENT:
         raise BadInput(f"{path}: longer than {LARGEST_DOCUMENT} bytes; this is not the published file")
     rows = _decoded(_text(path, data), str(path))
+    if within and isinstance(rows, dict):
+        rows = rows.get(within)
     if not isinstance(rows, list):
         raise BadInput(f"{path}: no JSON array")
     for number, row in enumerate(rows, 1):

@@ -66,6 +66,8 @@ class DataSet:
         origin: where it can be had by hand.
         files: all that is known of it.
         hub: id of the data set on the Hugging Face hub, where it is published there by its authors or in their name.
+        repository: on GitHub where it is published, with the commit that this version was tested with, as
+            `owner/name@commit`.
     """
 
     name: str
@@ -74,6 +76,7 @@ class DataSet:
     origin: str
     files: tuple[DataFile, ...]
     hub: str = ""
+    repository: str = ""
 
     def present(self, folder: Path, files: Sequence[DataFile] = ()) -> dict[str, Path]:
         """Those of the files that lie in a folder, by where they lie in it.

@@ -123,7 +123,7 @@ def verify_signature(bundle: Bundle, public: Path | None) -> tuple[bool, str]:
         NotReady: the package that checks is not installed.
     """
     keys = _keys()
-    wanted = _public(public, keys) if public else ""
+    wanted = read_public(public) if public else ""
     try:
         row = msgspec.json.decode(bundle.signature.read_bytes(), type=_Signature)
         sealed = bundle.seal.read_bytes()
@@ -164,7 +164,14 @@ def attestation_fault(bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str
         return f"it cannot be checked: {error}"
 
 
-def _public(path: Path, keys: ModuleType) -> str:
+def read_public(path: Path) -> str:
+    """The public key in a file, as hex.
+
+    Raises:
+        BadInput: it holds none.
+        NotReady: the package that reads it is not installed.
+    """
+    keys = _keys()
     try:
         key: bytes = keys.public_key(path.read_bytes())
     except OSError as error:

@@ -18,7 +18,7 @@ from orca_guard.journal.shard import utc_now
 from orca_guard.journal.signature import read_key
 
 NAME = "statements.jsonl"
-KINDS = ("sign", "waive", "labels")
+KINDS = ("sign", "waive", "labels", "noise")
 UNCHECKED = "its signature cannot be checked: pip install 'orca-guard[sign]'"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import Any
@@ -10,12 +10,19 @@ from typing import Any
 import msgspec
 
 from orca_guard.errors import BadInput
+from orca_guard.identity import digest_of
 from orca_guard.journal.chain import Fault
 from orca_guard.roster import Roster, Twice
 
 _DIGEST = 32
 SHOWN = 5
 """Records that are named one by one; of the rest their number is said."""
+
+
+def place_in_order(seed: str | int, name: str, cluster: str, *, by_cluster: bool) -> tuple[str, ...]:
+    """What items of a benchmark are sorted by: nonce or seed, and the id; before that perhaps the cluster."""
+    own = digest_of([seed, name])
+    return (digest_of([seed, cluster, "" if cluster else name]), own) if by_cluster else (own,)
 
 
 class ItemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -243,21 +250,43 @@ class Census:
             if record.get(key) != value:
                 self._other.add(file, line, f"{name}, whose {key} is {record.get(key)!r} and not {value!r}")
 
-    def faults(self) -> list[Fault]:
-        """What is missing, there twice, not called for, or of another item, pipeline or unit than the plan says."""
-        faults = [tally.fault() for tally in (self._unplanned, self._again, self._other) if tally.count]
-        missing = self._seen.count(0)
+    def faults(self, stops: Mapping[str, int]) -> list[Fault]:
+        """What is missing, there twice, not called for, or of another item, pipeline or unit than the plan says.
+
+        Args:
+            stops: benchmarks that stop before their last item, and after how many: there must be no more of them.
+        """
+        faults = self.unsound()
+        beyond = [range(*self._beyond(name, stop)) for name, stop in stops.items()]
+        missing = self._seen.count(0) - sum(self._seen.count(0, part.start, part.stop) for part in beyond)
         if missing:
-            named = [self._name(number) for number in islice(self._missing(), SHOWN)]
-            what = f"{_records(missing)} of {len(self._seen)} missing: {_listed(named, missing)}"
+            named = [self._name(number) for number in islice(self._missing(beyond), SHOWN)]
+            wanted = len(self._seen) - sum(map(len, beyond))
+            what = f"{_records(missing)} of {wanted} missing: {_listed(named, missing)}"
             faults.append(Fault("journal-*.jsonl", 0, what))
+        for part in beyond:
+            if extra := self._seen.count(1, part.start, part.stop):
+                first = self._name(self._seen.find(1, part.start))
+                what = f"{_records(extra)} beyond where its gates had ruled and asking had to stop: {first} and after"
+                faults.append(Fault("journal-*.jsonl", 0, what))
         return faults
 
-    def _missing(self) -> Iterator[int]:
+    def unsound(self) -> list[Fault]:
+        """Those of `faults` that are wrong with records that are here, wherever asking stopped."""
+        return [tally.fault() for tally in (self._unplanned, self._again, self._other) if tally.count]
+
+    def _beyond(self, benchmark: str, stop: int) -> tuple[int, int]:
+        section = self._schedule.sections[benchmark]
+        subjects = len(section.subjects)
+        return section.record + stop * subjects, section.record + len(section.items) * subjects
+
+    def _missing(self, beyond: Sequence[range]) -> Iterator[int]:
         number = self._seen.find(0)
         while number >= 0:
-            yield number
-            number = self._seen.find(0, number + 1)
+            part = next((part for part in beyond if number in part), None)
+            if part is None:
+                yield number
+            number = self._seen.find(0, number + 1 if part is None else part.stop)
 
     def _name(self, number: int) -> str:
         sections = self._schedule.sections.values()

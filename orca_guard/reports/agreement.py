@@ -50,7 +50,7 @@ class Scored:
     cluster: str
 
 
-def corrected(strata: Mapping[str, Sequence[Scored]]) -> Bounded | None:
+def corrected(strata: Mapping[str, Sequence[Scored]], *, confidence: float = CONFIDENCE) -> Bounded | None:
     """The rate that people would give all records, from everybody's scores and some people's labels.
 
     Of every stratum: the mean score of all records, plus the mean of label less score of those with a label; strata are
@@ -67,7 +67,7 @@ def corrected(strata: Mapping[str, Sequence[Scored]]) -> Bounded | None:
     total = sum(map(len, strata.values()))
     value = below = above = 0.0
     for records in strata.values():
-        part = _stratum(records)
+        part = _stratum(records, confidence)
         if part is None:
             return None
         weight = len(records) / total
@@ -78,7 +78,7 @@ def corrected(strata: Mapping[str, Sequence[Scored]]) -> Bounded | None:
     return Bounded(value=value, low=max(0.0, value - math.sqrt(below)), high=min(1.0, value + math.sqrt(above)))
 
 
-def _stratum(records: Sequence[Scored]) -> Bounded | None:
+def _stratum(records: Sequence[Scored], confidence: float) -> Bounded | None:
     asked = [record for record in records if record.label is not None]
     labels, theirs = _sample(asked, labels=True), _sample(asked)
     gap = difference(labels, theirs)
@@ -86,12 +86,13 @@ def _stratum(records: Sequence[Scored]) -> Bounded | None:
         return None
     if len(asked) == len(records):  # the labels are the answer
         whole = mean(labels)
-        return Bounded(value=whole.value or 0.0, low=whole.low, high=whole.high)
+        low, high = whole.interval(confidence)
+        return Bounded(value=whole.value or 0.0, low=low, high=high)
     scores = mean(_sample(records))
-    low, high = gap.interval(CONFIDENCE)
+    (least, most), (low, high) = scores.interval(confidence), gap.interval(confidence)
     value = (scores.value or 0.0) + gap.value
-    below = math.hypot((scores.value or 0.0) - scores.low, gap.value - low)
-    above = math.hypot(scores.high - (scores.value or 0.0), high - gap.value)
+    below = math.hypot((scores.value or 0.0) - least, gap.value - low)
+    above = math.hypot(most - (scores.value or 0.0), high - gap.value)
     return Bounded(value=value, low=value - below, high=value + above)
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from orca_guard.reports.comparison import Comparison, Row
 from orca_guard.reports.hostile import shown
+from orca_guard.reports.noise import Noise
 from orca_guard.reports.terminal import banner, safe
 from orca_guard.reports.words import CAUTION, Headline, percent
 
@@ -65,21 +67,32 @@ def probability(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"  # noqa: PLR2004  # three digits
 
 
+SCHEMA = Path(__file__).parent / "comparison.schema.json"
+
+
 def document(found: Comparison) -> str:
-    """As JSON."""
+    """As JSON, in the form that `comparison.schema.json` describes."""
     return json.dumps(msgspec.to_builtins(found), indent=2) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the document, made of the types themselves."""
+    made = msgspec.json.schema(Comparison)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "orca-guard comparison", **made}
 
 
 def page(found: Comparison) -> str:
     """As a page for a browser."""
     from orca_guard.reports.html import page as rendered  # noqa: PLC0415  # a terminal needs no templates
 
+    noise = [(one, noise_told(one)) for one in found.noise]
     most = max([0.05, *(abs(x) for row in found.rows for x in (row.low, row.high, row.difference) if x is not None)])
     return rendered(
         "comparison",
         found=found,
         headline=headline(found),
         alarm=alarm(found),
+        noise=noise,
         most=math.ceil(20 * most) / 20,
         points=points,
         probability=probability,
@@ -91,6 +104,8 @@ def terminal(found: Comparison) -> RenderableType:
     parts: list[RenderableType] = [banner(head) for head in (alarm(found), headline(found)) if head]
     parts += [_sides(found), Text(), Text("Differences", style="bold"), _rows(found)]
     parts += [safe(f"- {line}", "yellow") for line in found.unpaired]
+    if found.noise:
+        parts += [Text(), Text("Noise: items that came out differently", style="bold"), *map(_noise, found.noise)]
     parts += [Text(), Text("What changed in the plan", style="bold"), *_changes(found)]
     parts += [Text(), Text("Items that passed on one side alone", style="bold"), _flips(found)]
     return Group(*parts)
@@ -123,6 +138,16 @@ def _measure(row: Row) -> Text:
     if row.detectable is not None:
         name.append(f"; detectable {100 * row.detectable:.1f}", "dim")
     return name
+
+
+def _noise(one: Noise) -> Text:
+    return safe(f"{one.benchmark}, {one.subject}: {noise_told(one)}")
+
+
+def noise_told(one: Noise) -> str:
+    """In words."""
+    reach = "" if one.low is None else f" (95 % from {percent(one.low)} to {percent(one.high)})"
+    return f"{one.flipped} of {one.n}, {percent(one.share)}{reach}; no difference below that is the model's"
 
 
 def _changes(found: Comparison) -> list[Text]:

@@ -15,6 +15,7 @@ from orca_guard.journal.bundle import Bundle
 from orca_guard.paired import Difference, difference, holm
 from orca_guard.reports import excerpts
 from orca_guard.reports.gather import MARKS, OUTSIDE, Gathered, Table, gather, records_at
+from orca_guard.reports.noise import Noise, is_repeated, noise_of
 from orca_guard.reports.summary import Check, Excerpt
 from orca_guard.reports.texts import texts_at
 from orca_guard.stats import CONFIDENCE, LEAST_CLUSTERS, Sample
@@ -115,7 +116,8 @@ class Comparison:
         more_changes: beyond those.
         flips: items that passed on one side alone; and how many more there are.
         more_flips: beyond those.
-        unpaired: what only one side measured, in words.
+        unpaired: what only one side measured, or cannot be trusted, in words.
+        noise: of two runs of one plan, how many items came out differently, by benchmark and subject; else empty.
     """
 
     format: int
@@ -127,6 +129,7 @@ class Comparison:
     flips: tuple[Flip, ...]
     more_flips: int
     unpaired: tuple[str, ...]
+    noise: tuple[Noise, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,12 @@ class _Half:
     plan: Mapping[str, Any]
     gathered: Gathered
     side: Side
+    stopped: Mapping[str, int]
+
+    def asked(self, table: Table) -> int:
+        """How many items of a benchmark, from the first."""
+        name = table.entry["name"]
+        return self.stopped.get(name, len(self.gathered.tables[name].clusters))
 
 
 def compare(
@@ -170,8 +179,22 @@ def compare(
         more_changes=max(0, len(changes) - MOST_CHANGES),
         flips=flips,
         more_flips=more,
-        unpaired=tuple(_unpaired(left, right, pairs, arms)),
+        unpaired=(*_unpaired(left, right, pairs, arms), *_stopping(left, right)),
+        noise=() if arms or a.resolve() == b.resolve() else _noise(left, right, pairs),
     )
+
+
+def _noise(left: _Half, right: _Half, pairs: Sequence[_Pair]) -> tuple[Noise, ...]:
+    if not is_repeated(left.plan, right.plan):
+        return ()
+    return tuple(noise_of(table, a, (table.columns[a], other.columns[b]), items) for a, b, table, other, items in pairs)
+
+
+def _stopping(left: _Half, right: _Half) -> Iterator[str]:
+    """Intervals of a difference take the number of items for one that was fixed beforehand."""
+    for half, word in ((left, "a"), (right, "b")):
+        for name in sorted({gate["benchmark"] for gate in half.plan["gates"] if gate.get("sequential") is True}):
+            yield f"{name} of {word} may stop early; how many items it has depends on them, and differences may flatter"
 
 
 def _half(folder: Path, arm: str, faults: Sequence[Check]) -> _Half:
@@ -188,7 +211,8 @@ def _half(folder: Path, arm: str, faults: Sequence[Check]) -> _Half:
         faulty=bool(faults),
         checks=tuple(faults),
     )
-    return _Half(bundle, plan, gather(bundle, plan), side)
+    stopped = bundle.read_seal().get("stopped", {}) if bundle.seal.exists() else {}
+    return _Half(bundle, plan, gather(bundle, plan), side, stopped)
 
 
 # --- what is held against what -----------------------------------------------------------------
@@ -205,7 +229,9 @@ def _pairs(left: _Half, right: _Half, arms: tuple[str, str] | None) -> Iterator[
         items = [
             (at, other.positions[item])
             for item, at in table.positions.items()
-            if item in other.positions and other.digests[other.positions[item]] == table.digests[at]
+            if at < left.asked(table)
+            and other.positions.get(item, math.inf) < right.asked(other)
+            and other.digests[other.positions[item]] == table.digests[at]
         ]
         for a, b in _subjects(table, other, arms):
             yield a, b, table, other, items
@@ -268,8 +294,8 @@ def _row(pair: _Pair, metric: Mapping[str, Any]) -> Row:
         n=found.n,
         clusters=found.clusters,
         unscored=found.unscored,
-        only_a=len(table.clusters) - len(items),
-        only_b=len(other.clusters) - len(items),
+        only_a=len(table.columns[a].seen()) - len(items),
+        only_b=len(other.columns[b].seen()) - len(items),
         gained=sum(x != passed and y == passed for x, y in marks),
         lost=sum(x == passed and y != passed for x, y in marks),
         lower_is_better=bool(metric["lower_is_better"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,6 +106,17 @@ def published(protocols: Mapping[str, str], figures: Sequence[Figure]) -> tuple[
     )
 
 
+def unjudged(plan: Mapping[str, Any], figures: Iterable[Figure]) -> Iterator[Gap]:
+    """What nobody was named to judge, and what was judged by somebody who cannot be believed."""
+    for row in plan["benchmarks"]:
+        for rubric in row.get("unjudged", ()):
+            yield Gap(what=f"{rubric} of the answers to {row['name']}", why="nobody was named to judge it")
+    for figure in figures:
+        if figure.judged and figure.judged.inconclusive and not figure.group:
+            what = f"{figure.metric} of {figure.benchmark} under {figure.subject}"
+            yield Gap(what=what, why=f"inconclusive: {figure.judged.inconclusive}")
+
+
 def gaps(plan: Mapping[str, Any], benchmarks: Sequence[Benchmark], listed: Sequence[Framework]) -> tuple[Gap, ...]:
     """What was not measured: benchmarks and items that did not run, and how much of each catalogue is untouched."""
     found = [
@@ -116,6 +127,10 @@ def gaps(plan: Mapping[str, Any], benchmarks: Sequence[Benchmark], listed: Seque
         for b in benchmarks
         if b.not_covered
     ]
+    for row in plan["benchmarks"]:
+        if seen := row.get("overlap", {}).get("seen", 0):
+            what = f"{seen} items of {row['name']} share 13 words in a row with the training data that was named"
+            found.append(Gap(what=what, why="what a model has read it may repeat: see the figures by `training`"))
     for framework in listed:
         untouched = [row.title for row in framework.rows if row.status == NOT_COVERED]
         if untouched:

@@ -17,7 +17,6 @@ from orca_guard.reports.evidence import (
     percent,
     share,
     told,
-    unseen,
     without,
 )
 from orca_guard.reports.gather import MARKS, NOT_SEEN, Gathered, Table
@@ -116,8 +115,8 @@ def _unscored(view: View) -> Iterator[Anomaly]:
 
 
 def _missing(view: View) -> Iterator[Anomaly]:
-    if count := unseen(view.column):
-        planned = len(view.column.mark)
+    planned = view.table.asked
+    if (count := planned - view.column.records) > 0:
         yield _finding(view, "missing", f"{count} of {planned} planned records are not here", count / planned)
 
 

@@ -75,6 +75,11 @@ class Record(msgspec.Struct, frozen=True):
     cached: int = 0
 
     @property
+    def given(self) -> bool:
+        """Whether its answer came with its item: judges were asked, and no model under test."""
+        return self.answer is not None and not self.passes
+
+    @property
     def written(self) -> str | None:
         """Address of what reading saw, or else of the last thing the model wrote."""
         if self.answer:
@@ -159,7 +164,13 @@ class Column:
         return next(iter(self.scores.values()))
 
     def add(self, at: int, record: Record, *, offset: int, shard: int) -> None:
-        """One record. What makes its address known is kept of values alone, of which there are few or many."""
+        """One record. What makes its address known is kept of values alone, of which there are few or many.
+
+        One whose answer was given says nothing of whom it stands under, and is as if it had not been seen.
+        """
+        if record.given:
+            self.records += 1
+            return
         for metric, scores in self.scores.items():
             scores[at] = _number(record.scores.get(metric))
         self.disposition[at] = DISPOSITIONS.index(record.disposition)
@@ -216,6 +227,7 @@ class Table:
         groups: key → value → positions.
         columns: by subject.
         questions: position → address of the item's text, of the first `GOLD_SAMPLE` items.
+        stop: where asking stopped by its rule, as the seal says; None where it did not.
     """
 
     entry: Mapping[str, Any]
@@ -225,6 +237,12 @@ class Table:
     groups: dict[str, dict[str, array[int]]] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     questions: dict[int, str] = field(default_factory=dict)
+    stop: int | None = None
+
+    @property
+    def asked(self) -> int:
+        """How many items there should be records of."""
+        return len(self.clusters) if self.stop is None else self.stop
 
     def place(self, item: ItemLine) -> None:
         """The next item."""
@@ -275,7 +293,10 @@ def _tables(bundle: Bundle, plan: Mapping[str, Any]) -> dict[str, Table]:
         if item.benchmark not in tables:
             raise BadInput(f"items.jsonl has an item of {item.benchmark!r}, which is not planned")
         tables[item.benchmark].place(item)
-    for table in tables.values():
+    stopped = bundle.read_seal().get("stopped", {}) if bundle.seal.is_file() else {}
+    for name, table in tables.items():
+        stop = stopped.get(name) if isinstance(stopped, Mapping) else None
+        table.stop = stop if type(stop) is int and 0 <= stop <= len(table.clusters) else None
         subjects = plan["arms" if table.entry["kind"] == "question" else "models"]
         metrics = [metric["name"] for metric in table.entry["metrics"]]
         table.columns.update({row["name"]: Column.of(len(table.clusters), metrics) for row in subjects})

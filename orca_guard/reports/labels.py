@@ -37,11 +37,12 @@ class LabelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheet:
+class Sheet:
     """Labels that were stated, and how their sample was drawn."""
 
     rows: tuple[LabelRow, ...]
     stratify: str
+    seed: int
 
 
 def strata_of(table: Table, subject: str, key: str) -> list[str]:
@@ -66,7 +67,7 @@ def labels_of(bundle: Bundle, gathered: Gathered, said: Sequence[Stated]) -> tup
     sheets = [stated.fields for stated in said if stated.fields.get("kind") == "labels" and not stated.fault]
     if not sheets:
         return ()
-    sheet = _read(bundle, sheets[-1])
+    sheet = sheet_of(bundle, sheets[-1])
     parts: dict[tuple[str, str], list[LabelRow]] = {}
     for row in sheet.rows:
         parts.setdefault((row.benchmark, row.subject), []).append(row)
@@ -74,10 +75,10 @@ def labels_of(bundle: Bundle, gathered: Gathered, said: Sequence[Stated]) -> tup
     return (_labels(gathered, sheet.rows, "", "", ""), *found) if len(found) > 1 else tuple(found)
 
 
-def _read(bundle: Bundle, fields: Mapping[str, Any]) -> _Sheet:
-    """Statements were held against the file's digest when they were read."""
+def sheet_of(bundle: Bundle, fields: Mapping[str, Any]) -> Sheet:
+    """The labels that a statement names. Statements were held against the file's digest when they were read."""
     rows = (msgspec.json.decode(raw, type=LabelRow) for raw in raw_lines(bundle.root / str(fields["file"])))
-    return _Sheet(tuple(rows), str(fields.get("stratify", "")))
+    return Sheet(tuple(rows), str(fields.get("stratify", "")), int(fields.get("seed", 0)))
 
 
 def _labels(gathered: Gathered, rows: Sequence[LabelRow], stratify: str, benchmark: str, subject: str) -> Labels:

@@ -48,11 +48,13 @@ def _lines(report: Summary) -> Iterator[str]:
                     f"{g.ruling}{', waived' if g.waived else ''}",
                     words.percent(g.value),
                     words.interval(g.low, g.high),
-                    g.reason,
+                    f"{g.reason}; with labels {g.reviewed}" if g.reviewed else g.reason,
                 )
                 for g in report.gates
             ),
         )
+    if report.reviewed:
+        yield f"With people's labels all gates together say **{escaped(report.reviewed)}**.\n"
     yield "### Findings\n"
     yield from (
         f"- **{escaped(f.code)}**: {escaped(f.what)} ({escaped(f'{f.benchmark}, {f.subject}')})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ from orca_guard.reports.summary import (
     Check,
     Corrected,
     Figure,
+    Gap,
     Gate,
     GuardCount,
+    Judged,
     Model,
     Run,
     Statement,
@@ -41,13 +43,20 @@ UNSEALED = "unsealed"
 _FIGURE = ("benchmark", "metric", "subject", "group")
 
 
-def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = False) -> Summary:
+def summarise(
+    folder: Path,
+    *,
+    checks: Sequence[Check] = (),
+    faulty: bool = False,
+    reviewed: tuple[str, Mapping[int, str]] = ("", {}),
+) -> Summary:
     """Everything that there is to say of a run.
 
     Args:
         folder: of the run, sealed or not.
         checks: what `verify` found.
         faulty: whether it found a fault.
+        reviewed: the verdict with people's labels, and what the gates say, by their numbers from 0, that take some.
 
     Raises:
         BadInput: this is no run, or its plan, items or seal cannot be read.
@@ -56,7 +65,7 @@ def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = Fals
     plan = bundle.read_plan()
     seal = bundle.read_seal() if bundle.seal.exists() else {}
     try:
-        made = _summary(bundle, plan, seal, tuple(checks), faulty=faulty)
+        made = _summary(bundle, plan, seal, tuple(checks), faulty=faulty, reviewed=reviewed)
         msgspec.convert(msgspec.to_builtins(made), Summary)  # whoever wrote the seal may have written anything
     except (KeyError, TypeError, AttributeError, IndexError, ValueError, msgspec.MsgspecError) as error:
         told = f"{type(error).__name__}: {error}"
@@ -65,14 +74,20 @@ def summarise(folder: Path, *, checks: Sequence[Check] = (), faulty: bool = Fals
 
 
 def _summary(
-    bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str, Any], checks: tuple[Check, ...], *, faulty: bool
+    bundle: Bundle,
+    plan: Mapping[str, Any],
+    seal: Mapping[str, Any],
+    checks: tuple[Check, ...],
+    *,
+    faulty: bool,
+    reviewed: tuple[str, Mapping[int, str]],
 ) -> Summary:
     gathered = gather(bundle, plan)
     chosen = excerpts.chosen(gathered)
     records = list(excerpts.records_of(gathered, chosen))
     said = list(statements(bundle)) if seal else []
     texts = texts_at(bundle, _wanted(gathered) | {a for r in records for a in excerpts.addresses_of(r)})
-    benchmarks = tuple(_benchmark(row) for row in plan["benchmarks"])
+    benchmarks = tuple(_benchmark(row, plan) for row in plan["benchmarks"])
     figures = _figures(plan, seal)
     listed = coverage.frameworks(benchmarks)
     arms = tuple(_arm(row) for row in plan["arms"])
@@ -84,7 +99,8 @@ def _summary(
         faulty=faulty,
         checks=checks,
         findings=_found(gathered, texts),
-        gates=tuple(_gate(row, said) for row in seal.get("gates", ())),
+        gates=tuple(_gate(row, said, reviewed[1].get(n, "")) for n, row in enumerate(seal.get("gates", ()))),
+        reviewed=reviewed[0],
         figures=figures,
         accounts=tuple(
             _account(name, subject, table) for name, table in gathered.tables.items() for subject in table.columns
@@ -92,7 +108,11 @@ def _summary(
         arms=arms,
         models=tuple(_model(row) for row in plan["models"]),
         benchmarks=benchmarks,
-        not_measured=coverage.gaps(plan, benchmarks, listed),
+        not_measured=(
+            *_not_needed(gathered),
+            *coverage.gaps(plan, benchmarks, listed),
+            *coverage.unjudged(plan, figures),
+        ),
         coverage=listed,
         limitations=coverage.limitations(benchmarks, figures, {arm.name: arm.model for arm in arms}),
         published=coverage.published(protocols, figures),
@@ -143,11 +163,18 @@ def _run(bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str, Any], gathe
         seed=plan["seed"],
         nonce=plan["nonce"],
         records=sum(column.records for column in columns),
-        planned=plan["records"],
+        planned=sum(table.asked * len(table.columns) for table in gathered.tables.values()),
         attempt=seal.get("attempt", 0),
         earlier=tuple(str(row.get("run", "")) for row in seal.get("earlier", ())),
         environment={str(key): str(value) for key, value in {**environment, **packages}.items() if value},
     )
+
+
+def _not_needed(gathered: Gathered) -> Iterator[Gap]:
+    for name, table in gathered.tables.items():
+        if left := len(table.clusters) - table.asked:
+            what = f"{left} of {len(table.clusters)} items of {name}"
+            yield Gap(what=what, why="asking stopped when all its gates had ruled; the bounds hold all the same")
 
 
 def _arm(row: Mapping[str, Any]) -> Arm:
@@ -177,7 +204,7 @@ def _model(row: Mapping[str, Any]) -> Model:
     return Model(name=row["name"], digest=row["digest"], weights=str(row["identity"].get("weights", "")))
 
 
-def _benchmark(row: Mapping[str, Any]) -> Benchmark:
+def _benchmark(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Benchmark:
     plugin = row.get("plugin", {})
     return Benchmark(
         name=row["name"],
@@ -188,6 +215,7 @@ def _benchmark(row: Mapping[str, Any]) -> Benchmark:
         items=row["items"],
         not_covered=len(row["not_covered"]),
         covers=tuple(map(str, row.get("covers", ()))),
+        sequential=any(g["benchmark"] == row["name"] and g.get("sequential") is True for g in plan["gates"]),
         credits={metric["name"]: {"answered": 1.0, **metric["credit"]} for metric in row["metrics"]},
     )
 
@@ -198,8 +226,9 @@ def _figures(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> tuple[Figure, 
 
 
 def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
-    """Bounds of too few clusters are those of knowing nothing, and no interval."""
-    known = row["clusters"] >= LEAST_CLUSTERS
+    """Bounds that say nothing, as those of too few clusters, are no interval."""
+    whole = (-1.0 if metric["scale"] == "signed" else 0.0, 1.0)
+    known = row["clusters"] >= LEAST_CLUSTERS and (row["low"], row["high"]) != whole
     return Figure(
         **{key: row[key] for key in ("benchmark", "subject", "metric", "group", "value", "n", "clusters", "unscored")},
         low=row["low"] if known else None,
@@ -209,7 +238,13 @@ def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
         signed=metric["scale"] == "signed",
         corrected=_corrected(row["corrected"]) if row.get("corrected") else None,
         circular=tuple(row.get("circular", ())),
+        judged=_judged(row["judged"]) if row.get("judged") else None,
     )
+
+
+def _judged(row: Mapping[str, Any]) -> Judged:
+    by = tuple(f"{rubric}: {who}" for rubric, who in sorted(row["by"].items()))
+    return Judged(by=by, own=tuple(row["own"]), inconclusive=row["inconclusive"])
 
 
 def _corrected(row: Mapping[str, Any]) -> Corrected:
@@ -217,7 +252,7 @@ def _corrected(row: Mapping[str, Any]) -> Corrected:
     return Corrected(**{key: row[key] for key in numbers}, assumes=row["assumes"], reason=row["reason"])
 
 
-def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
+def _gate(row: Mapping[str, Any], said: Sequence[Stated], reviewed: str) -> Gate:
     return Gate(
         **{key: str(row.get(key, "")) for key in _FIGURE},
         bound=_bound(row),
@@ -230,6 +265,7 @@ def _gate(row: Mapping[str, Any], said: Sequence[Stated]) -> Gate:
         reason=row["reason"],
         because=row.get("because", ""),
         waived=_waived(gate_title(row), said),
+        reviewed=reviewed,
     )
 
 
@@ -278,6 +314,8 @@ def _what(fields: Mapping[str, str]) -> str:
             return f"{fields.get('gate')}, until {fields.get('expires')}: {fields.get('reason')}"
         case "labels":
             return f"{fields.get('rows')} labels by {fields.get('labellers')}"
+        case "noise":
+            return f"{fields.get('told')}, by run {fields.get('run', '').removeprefix('sha256:')[:12]}"
         case _:
             return "a line that cannot be read"
 
@@ -293,7 +331,7 @@ def _account(benchmark: str, subject: str, table: Table) -> Account:
         benchmark=benchmark,
         subject=subject,
         records=column.records,
-        missing=len(column.mark) - column.records,
+        missing=max(0, table.asked - column.records),
         dispositions={d.value: ended[number] for number, d in enumerate(DISPOSITIONS) if ended[number]},
         marks={mark.value: marks[number] for number, mark in enumerate(MARKS)},
         cut=sum(cut for cut, d in zip(column.cut, column.disposition, strict=True) if d == answered),

@@ -103,6 +103,7 @@ class Benchmark:
         not_covered: items that fit no model.
         covers: what it says that it covers, such as `nist-ai-600-1/confabulation`.
         credits: metric → disposition → what it is worth; null is unscored, and `outside` no case of what is measured.
+        sequential: whether asking may stop as soon as its gates have ruled.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Benchmark:
     not_covered: int
     covers: tuple[str, ...]
     credits: Mapping[str, Mapping[str, float | str | None]]
+    sequential: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ class Gate:
         ruling: `pass`, `fail` or `inconclusive`.
         reason: in words.
         waived: the statement that waives it, in words; empty where none does. It changes no ruling.
+        reviewed: what it says with people's labels, of a gate that takes some.
     """
 
     benchmark: str
@@ -146,6 +149,7 @@ class Gate:
     reason: str
     because: str = ""
     waived: str = ""
+    reviewed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +173,21 @@ class Corrected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Who judged the answers behind a figure.
+
+    Attributes:
+        by: who, as `rubric: name`.
+        own: rubrics whose judge is the model under test.
+        inconclusive: why nothing may rest on the figure; empty where something may.
+    """
+
+    by: tuple[str, ...]
+    own: tuple[str, ...]
+    inconclusive: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A metric over a benchmark's items, or over a group of them.
 
@@ -184,6 +203,7 @@ class Figure:
         signed: whether it lies between -1 and 1.
         corrected: for what its scorer misses; None where no scorer takes part.
         circular: guards of the subject that share something with that scorer, so that no gate may rest on it.
+        judged: by whom; None where no judge takes part.
     """
 
     benchmark: str
@@ -201,6 +221,7 @@ class Figure:
     signed: bool
     corrected: Corrected | None
     circular: tuple[str, ...]
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,6 +434,7 @@ class Summary:
         checks: of `verify`.
         findings: what a reader should not miss.
         gates, figures, accounts: as the names say.
+        reviewed: the verdict with people's labels; empty where no gate takes some.
         arms, models, benchmarks: as planned.
         not_measured: what is missing.
         coverage, limitations, published: what the figures speak to.
@@ -442,3 +464,4 @@ class Summary:
     excerpts: tuple[Excerpt, ...]
     left_out: tuple[LeftOut, ...]
     strange: int
+    reviewed: str = ""

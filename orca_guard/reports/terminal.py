@@ -51,6 +51,8 @@ def rendered(report: Summary) -> RenderableType:
     parts += _section("Findings", _findings(report))
     if report.gates:
         parts += _section("Gates", _gates(report))
+    if report.reviewed:
+        parts.append(safe(f"With people's labels all gates together say: {report.reviewed}"))
     if report.figures:
         parts += _section("Figures", _figures(report))
     parts += _section("What became of the items", _accounts(report))
@@ -106,6 +108,8 @@ def _gates(report: Summary) -> Table:
     table = _table(("gate", ""), ("ruling", ""), ("interval", ""))
     for number, gate in enumerate(report.gates, 1):
         name = safe(f"{number} {words.about(gate)} {gate.bound}")
+        if gate.reviewed:
+            name.append(f"\nwith labels: {shown(gate.reviewed)}", "cyan")
         if gate.waived:
             name.append(f"\nwaived: {shown(gate.waived)}", "yellow")
         ruling = Text(gate.ruling, STYLES.get(gate.ruling, ""))
@@ -125,6 +129,8 @@ def _figures(report: Summary) -> Table:
         name = f"    {figure.group}" if figure.group else f"  {figure.subject}"
         label = safe(name, "dim" if figure.group else "")
         label.append(" circular" if figure.circular else "", "bold red")
+        label.append(" inconclusive" if figure.judged and figure.judged.inconclusive else "", "yellow")
+        label.append(" judges itself" if figure.judged and figure.judged.own else "", "yellow")
         table.add_row(label, plot(figure), words.percent(figure.value), str(figure.n))
     return table
 

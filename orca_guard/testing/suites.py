@@ -17,9 +17,11 @@ from orca_guard.freezing import Planned
 from orca_guard.guards import checked
 from orca_guard.identity import digest_text
 from orca_guard.items import GOLD, OUTSIDE, Disposition, Item, Metric, Worth, gathered, item_json, item_of
+from orca_guard.judging.placing import rubrics_of
 from orca_guard.reading import read
 from orca_guard.reports.hostile import shown
 from orca_guard.reports.summary import Summary
+from orca_guard.testing.judges import known_judges
 from orca_guard.testing.known import KnownModel, expected, known_models
 from orca_guard.testing.scripted import ScriptedClassifiers, ScriptedModel, pipeline_of
 from orca_guard.types import Action, Document, Exhibit, Generate, Message, Outcome, Question, Segment, Stage, Verdict
@@ -150,31 +152,47 @@ def check_report_form(form: ReportForm, run: Path, report: Summary) -> None:
 
 
 def check_benchmark(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
+    """Rubrics with enough sentinels, and all that `check_items` wants."""
+    assert isinstance(benchmark, Benchmark), f"{benchmark!r} lacks a member of Benchmark"
+    rubrics_of(benchmark)
+    check_items(benchmark, files)
+
+
+def check_items(benchmark: Benchmark, files: Mapping[str, Path]) -> None:
     """Sound items, the same each time; and to models whose score is known, exactly that score.
 
     The oracle is right everywhere; who writes nothing or refuses gets what the metrics declare for that; of requests,
-    always-first, always-last and uniform get what theory says, and what is no number is never scored.
+    always-first, always-last and uniform get what theory says, and what is no number is never scored. Judges who know
+    the gold score what they should.
     """
-    assert isinstance(benchmark, Benchmark), f"{benchmark!r} lacks a member of Benchmark"
     items, rejected = gathered(benchmark.items(files))
     assert items, "a benchmark has items"
     assert (items, rejected) == gathered(benchmark.items(files)), "and the same ones each time"
     assert len({item.id for item in items}) == len(items), "each with an id of its own"
     assert {item.kind for item in items} == {benchmark.kind}, "all of one kind"
     assert all(item_of(item_json(item)) == item for item in items), "and each survives being written down"
-    assert all(set(metric.by) <= item.groups.keys() for metric in benchmark.metrics for item in items), "grouped"
-    for name, model in known_models(items).items():
-        found = _scores_of(benchmark, items, model)
+    asked = [item for item in items if not item.given]
+    assert all(set(metric.by) <= item.groups.keys() for metric in benchmark.metrics for item in asked), "grouped"
+    for name, model in known_models(asked).items():
+        found = _scores_of(benchmark, asked, model)
         for metric in benchmark.metrics:
             scores = [scores[metric.name] for scores in found]
             if benchmark.kind == "score":
                 _check_scores(
-                    f"{name} by {metric.name}", scores, expected(model, items, metric=metric, scoring=benchmark.scoring)
+                    f"{name} by {metric.name}", scores, expected(model, asked, metric=metric, scoring=benchmark.scoring)
                 )
             else:
-                _check_questions(name, scores, items, metric)
-        if name == "oracle":
+                _check_questions(name, scores, asked, metric)
+        if name == "oracle" and asked:
             _check_oracle([scores[benchmark.metrics[0].name] for scores in found], benchmark)
+    _check_given([item for item in items if item.given], benchmark)
+
+
+def _check_given(items: Sequence[Item], benchmark: Benchmark) -> None:
+    """Judges who know every verdict agree with all of them, and no model plays a part."""
+    for scores in _scores_of(benchmark, items, next(iter(known_models([]).values()))):
+        wrong = {m.name: scores[m.name] for m in benchmark.metrics if scores[m.name] not in {1.0, OUTSIDE}}
+        assert not wrong, f"a judge who knows the verdict of an answer that is given gets {wrong}"
 
 
 def _scores_of(benchmark: Benchmark, items: Sequence[Item], model: KnownModel) -> list[dict[str, Worth]]:
@@ -185,6 +203,7 @@ def _scores_of(benchmark: Benchmark, items: Sequence[Item], model: KnownModel) -
         arms={"plain": pipeline},
         models={"model": model},
         identities={"question": {"plain": ""}, "score": {"model": ""}},
+        judges={benchmark.name: known_judges(getattr(benchmark, "rubrics", ()), items, benchmark.metrics)},
     )
     planned = Planned(entry=entry, metrics=tuple(benchmark.metrics), items=tuple(items))
     return [record["scores"] for record in unit_records(planned, items, bench, address=digest_text)]

@@ -106,9 +106,9 @@ def _with_items(bundle: Bundle, planned: Planned, data: Path | None, ledger: Led
     run = _Run(bundle=bundle, planned=planned, seal=seal, ledger=ledger, shards=shards, texts=texts, deriver=deriver)
     yield run.settle("items", f"{planned.shape.items.count} items, and they are those of the plan")
     yield check_data(planned, data, ledger)
-    yield from run.journal()
+    yield from run.journal(measured)
     yield from run.derived()
-    yield from run.sealed()
+    yield from run.sealed(measured)
     yield from run.judged(measured)
     yield from run.asserted()
 
@@ -144,7 +144,7 @@ class _Run:
 
     # --- the journal ---------------------------------------------------------------------------
 
-    def journal(self) -> Iterator[Check]:
+    def journal(self, measured: Measured) -> Iterator[Check]:
         """Whether it is whole. A run without a seal may have been cut anywhere."""
         readers = self.shards.readers
         lines, records = sum(reader.lines for reader in readers), self.planned.schedule.records
@@ -153,9 +153,12 @@ class _Run:
         yield self.settle("chain", f"{lines} lines, each bound to the one before, and the first to the plan")
         yield self.settle("records", "every record has the form it should")
         yield self.settle("units", "every unit stands in order, in the shard of its rank")
-        missing = [fault for fault in self.shards.census.faults() if not fault.line]
-        self.ledger.add_all("completeness", (f for f in self.shards.census.faults() if self.complete or f.line))
-        told = f"each of {records} planned records is here once, and no other"
+        faults = self.shards.census.faults(measured.stops)
+        missing = [fault for fault in faults if not fault.line]
+        self.ledger.add_all("completeness", (fault for fault in faults if self.complete or fault.line))
+        stopped = [f"{name} stopped by its rule after {items} items" for name, items in measured.stops.items()]
+        wanted = self.shards.seen if stopped else records
+        told = "; ".join((f"each of {wanted} planned records is here once, and no other", *stopped))
         if missing and not self.complete:
             yield self.settle("completeness", f"{self.shards.seen} of {records} records are here", Status.SKIPPED)
         else:
@@ -173,6 +176,8 @@ class _Run:
         masked = self.deriver.masked
         told = f"; {masked} were read from choices that a guard had changed" if masked else ""
         yield self._counted("reading", f"answers read as outcome and value say{told}", doubt=masked)
+        if self.planned.judged:
+            yield self._counted("judges", "verdicts follow from what judges were shown and said")
         yield self._counted("dispositions", "records ended as their action, outcome and verdicts make them")
         yield self._counted("scores", "records have the scores and the mark that their value or likelihoods make")
 
@@ -183,17 +188,21 @@ class _Run:
 
     # --- the seal ------------------------------------------------------------------------------
 
-    def sealed(self) -> Iterator[Check]:
+    def sealed(self, measured: Measured) -> Iterator[Check]:
         """What the seal says of the shards."""
         if self.seal is not None:
             readers = self.shards.readers
             self.ledger.add_all("seal", check_seal(self.seal.document, readers, plan=self.planned.digest))
-            self.ledger.add_all("seal", (Fault("seal.json", 0, what) for what in self._contradictions(self.seal)))
+            self.ledger.add_all(
+                "seal", (Fault("seal.json", 0, what) for what in self._contradictions(self.seal, measured))
+            )
         proven = "it has the last line of every shard, and counts them"
         yield self.settle("seal", proven) if self.complete else _skipped("seal", "there is none")
 
-    def _contradictions(self, seal: OpenedSeal) -> Iterator[str]:
+    def _contradictions(self, seal: OpenedSeal, measured: Measured) -> Iterator[str]:
         shape = seal.shape
+        if dict(shape.stopped) != measured.stops:
+            yield f"it says that asking stopped after {shape.stopped or 'all items'}, and its rule {_rule(measured)}"
         began = [reader.opened.started for reader in self.shards.readers if reader.opened]
         if shape.status != "complete":
             yield f"its status is {shape.status!r}"
@@ -245,9 +254,14 @@ class _Run:
         told = {
             "answers": f"that the model wrote these texts to these prompts, and gave these likelihoods{without}",
             "guards": "that the guards said what is recorded of them, and strategies found the answer where it stands",
+            **({"judging": "that judges said what is recorded of them"} if self.planned.judged else {}),
             "history": "when, on what machine and after how many attempts the run was made",
         }
         yield from (Check(name=name, status=Status.ASSERTED, what=what) for name, what in told.items())
+
+
+def _rule(measured: Measured) -> str:
+    return f"stops it after {measured.stops}" if measured.stops else "stops it nowhere"
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from orca_guard.errors import BadInput
-from orca_guard.identity import digest_file, digest_of
-from orca_guard.items import Item, item_digest
+from orca_guard.gates import sequential_of
+from orca_guard.identity import digest_file
+from orca_guard.items import TAGS, TRAINING, Item, item_digest
 from orca_guard.journal.chain import Fault
-from orca_guard.journal.units import Section
+from orca_guard.journal.units import Section, place_in_order
 from orca_guard.packs import read_pack
 from orca_guard.verify.planned import Planned
 from orca_guard.verify.report import Check, Ledger, Status
@@ -76,22 +79,34 @@ def _changed(path: Path, digest: str) -> Fault | None:
 
 def _compared(entry: BenchmarkShape, planned: Planned, items: Sequence[Item]) -> Iterator[Fault]:
     section = planned.schedule.sections[entry.name]
-    yield from _digests(section, {item.id: item for item in items})
-    yield from _choice(entry, section, items, planned.shape.nonce or planned.shape.seed)
+    tagged = "training" in planned.plan
+    yield from _digests(section, {item.id: item for item in items}, tagged=tagged)
+    stopping = entry.name in sequential_of(planned.plan)
+    yield from _choice(entry, section, items, planned.seed, by_cluster=stopping)
 
 
-def _digests(section: Section, pack: Mapping[str, Item]) -> Iterator[Fault]:
+def _digests(section: Section, pack: Mapping[str, Item], *, tagged: bool) -> Iterator[Fault]:
     for position, name in enumerate(section.items):
         if name not in pack:
             yield Fault("items.jsonl", 0, f"{section.benchmark}/{name} is not in the data")
-        elif item_digest(pack[name]) != section.digest(position):
+        elif section.digest(position) not in _digests_of(pack[name], tagged=tagged):
             yield Fault("items.jsonl", 0, f"{section.benchmark}/{name} is not the item that the data has")
 
 
-def _choice(entry: BenchmarkShape, section: Section, items: Sequence[Item], seed: str | int) -> Iterator[Fault]:
+def _digests_of(item: Item, *, tagged: bool) -> set[str]:
+    """What the digest may be: of an item that was held against training data, with one of the tags it can have got."""
+    tags = TAGS if tagged else ()
+    of_tags = (replace(item, groups={**item.groups, TRAINING: tag}) for tag in tags)
+    return {item_digest(one) for one in (of_tags if tagged else (item,))}
+
+
+def _choice(
+    entry: BenchmarkShape, section: Section, items: Sequence[Item], seed: str | int, *, by_cluster: bool
+) -> Iterator[Fault]:
     """The planned items, and those left out, are the first in an order that the seed and the ids alone decide."""
     left_out = {row.id for row in entry.not_covered}
-    order = sorted((item.id for item in items), key=lambda name: digest_of([seed, name]))
+    key = partial(place_in_order, seed, by_cluster=by_cluster)
+    order = [item.id for item in sorted(items, key=lambda item: key(item.id, item.cluster))]
     asked = [name for name in order[: len(section.items) + len(left_out)] if name not in left_out]
     passed_over = [name for name in asked if name not in section.items]
     if passed_over:

@@ -8,14 +8,15 @@ from functools import cache
 
 from orca_guard.errors import BadInput
 from orca_guard.identity import digest_text
-from orca_guard.items import Disposition, Item, Worth, disposition_of, item_of
+from orca_guard.items import Disposition, Item, Opinion, Worth, disposition_of, item_of
 from orca_guard.journal.chain import Fault
+from orca_guard.judging.rubric import Rubric, rubric_of, verdict
 from orca_guard.reading import read
 from orca_guard.scoring import Rules, marked
 from orca_guard.types import Action, Answer, Outcome, Reading, Segment
 from orca_guard.verify.planned import Planned
 from orca_guard.verify.report import Ledger
-from orca_guard.verify.shapes import BenchmarkShape, Record
+from orca_guard.verify.shapes import BenchmarkShape, JudgedShape, JudgeShape, Record
 from orca_guard.verify.texts import TextIndex
 
 _SHOWN = frozenset({Action.ALLOW, Action.REDACT})
@@ -56,6 +57,11 @@ class Deriver:
         self._ledger = ledger
         self._known: tuple[str, str, Item | None] = ("", "", None)
         self._worth: dict[str, dict[str, Worth]] = {}
+        self._rubrics = {
+            (entry.name, judge.name): (judge, _rubric(judge))
+            for entry in planned.benchmarks.values()
+            for judge in entry.judges
+        }
 
     def derive(self, record: Record, place: Place) -> None:
         """Everything about one record of the plan."""
@@ -79,6 +85,8 @@ class Deriver:
             named |= {step.prompt, step.text, step.ids}
         if record.answer is not None:
             named |= {record.answer.text, record.answer.segment}
+        for one in record.judged:
+            named |= {one.asked, one.said}
         self._texts.mention(named)
 
     # --- the item ------------------------------------------------------------------------------
@@ -120,14 +128,19 @@ class Deriver:
         self._check_disposition(record, place)
         found = self._check_reading(record, item, place)
         if record.disposition is not Disposition.ANSWERED:
+            if record.judged:
+                self._fault("judges", record, place, "it has no answer that was read, and judges of it")
             return {}
         value = None if record.value is None else self._texts.get(record.value)
         if value is None and found is not None:
             value = found.value
         if item is None or value is None:
             return None
+        rules = Rules(benchmark.scoring, benchmark.metrics)
+        if benchmark.judges:
+            return rules.of_value(value, item, self._opinions(record, benchmark, item, value, place))
         if value not in self._worth:
-            self._worth[value] = Rules(benchmark.scoring, benchmark.metrics).of_value(value, item)
+            self._worth[value] = rules.of_value(value, item)
         return self._worth[value]
 
     def _check_disposition(self, record: Record, place: Place) -> None:
@@ -177,6 +190,43 @@ class Deriver:
             return f"its value is recorded as {value!r:.60}, and its answer reads as {found.value!r:.60}"
         return ""
 
+    # --- judges --------------------------------------------------------------------------------
+
+    def _opinions(
+        self, record: Record, benchmark: BenchmarkShape, item: Item, value: str, place: Place
+    ) -> list[Opinion]:
+        """What judges said of an answer; each was shown what its rubric shows, and its verdict is read anew."""
+        if item.given and value.strip() != item.given[0].strip():
+            self._fault("judges", record, place, "its answer is not the one that its item gives")
+        asked = [judge.name for judge in benchmark.judges if not item.given or judge.name in item.labels]
+        wanted = {(name, of) for name in asked for of in range(max(1, len(item.given)))}
+        seen = [(one.judge, one.of) for one in record.judged]
+        if set(seen) != wanted or len(seen) != len(wanted):
+            what = f"it has the verdicts {sorted(seen)}, and the plan calls for {sorted(wanted)}"
+            self._fault("judges", record, place, what)
+            return []
+        answers = (value, *item.given[1:])
+        for one in record.judged:
+            self._check_judged(record, one, item, answer=answers[one.of], place=place)
+        return [Opinion(judge=one.judge, of=one.of, score=one.score) for one in record.judged]
+
+    def _check_judged(self, record: Record, one: JudgedShape, item: Item, *, answer: str, place: Place) -> None:
+        judge, rubric = self._rubrics[record.benchmark, one.judge]
+        asked, said = self._texts.get(one.asked), self._texts.get(one.said)
+        if asked is None or said is None or rubric is None:
+            self.unread["judges"] += 1
+            return
+        self.done["judges"] += 1
+        judged = rubric.judged(answer)
+        if asked != (rubric.prompt(item, judged) if judge.threshold is None else judged):
+            what = f"judge {one.judge!r} was not shown what its rubric shows of this answer"
+            self._fault("judges", record, place, what)
+        failed = not said and bool(one.why)
+        score = None if failed else verdict(rubric, said, one.raw, judge.threshold)[0]
+        if score != one.score:
+            what = f"the verdict of judge {one.judge!r} is recorded as {one.score}, and what it said makes it {score}"
+            self._fault("judges", record, place, what)
+
     # --- requests ------------------------------------------------------------------------------
 
     def _request(
@@ -218,6 +268,14 @@ class Deriver:
             self._fault("scores", record, place, f"it is marked {record.mark}, and its scores make it {mark}")
 
 
+def _rubric(judge: JudgeShape) -> Rubric | None:
+    """None where the plan's rubric is none that this version knows: nothing can be told of its verdicts."""
+    try:
+        return rubric_of(judge.rubric)
+    except BadInput:
+        return None
+
+
 @cache
 def _disposition(action: Action, outcome: Outcome | None, *, broken: bool) -> Disposition:
     return disposition_of(Answer(id="", action=action, outcome=outcome, error="error" if broken else ""))
@@ -238,6 +296,9 @@ def _contradiction(record: Record) -> str:
         (record.likelihoods is None, "a question has no likelihoods"),
         (not (shown and stopped), "there is an answer to a question that a guard stopped"),
         (blocked, "it is blocked, and no guard blocked it"),
+        (len(record.attempts) <= len(record.passes), "it has more attempts than passes"),
+        (not any(one in _SHOWN for one in record.attempts[:-1]), "it was tried again after guards let it through"),
+        (not shown or record.attempts[-1:] in {(Action.ALLOW,), (Action.REDACT,)}, "no attempt was let through"),
     )
     return next((why for holds, why in rules if not holds), "")
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from orca_guard.errors import BadInput
+from orca_guard.gates import sequential_of
 from orca_guard.items import Item
 from orca_guard.journal.bundle import Bundle
-from orca_guard.journal.units import ItemLine, Schedule, schedule_of
-from orca_guard.scoring import LIKELIHOOD_RULES, READING_RULES
+from orca_guard.journal.units import ItemLine, Schedule, place_in_order, schedule_of
+from orca_guard.scoring import LIKELIHOOD_RULES, QUESTION_RULES
 from orca_guard.stats import AGGREGATORS
 from orca_guard.verify.shapes import BenchmarkShape, PlanShape, Record
 
@@ -40,6 +41,16 @@ class Planned:
     benchmarks: Mapping[str, BenchmarkShape]
     marks: Mapping[str, array[int]]
 
+    @property
+    def judged(self) -> bool:
+        """Whether any benchmark has judges."""
+        return any(entry.judges for entry in self.shape.benchmarks)
+
+    @property
+    def seed(self) -> str | int:
+        """What decides the order of items."""
+        return self.shape.nonce or self.shape.seed
+
     def number(self, record: Record) -> int | None:
         """Position of a record among all planned ones; None where it is not planned."""
         section = self.schedule.sections.get(record.benchmark)
@@ -63,7 +74,7 @@ def planned_of(bundle: Bundle, plan: Mapping[str, Any], shape: PlanShape, digest
     """
     marks: dict[str, array[int]] = {entry.name: array("q") for entry in shape.benchmarks}
     _check_size(bundle, shape)
-    schedule = schedule_of(plan, _marking(bundle.read_items(plan), marks))
+    schedule = schedule_of(plan, _ordered(_marking(bundle.read_items(plan), marks), plan, shape))
     count = sum(map(len, marks.values()))
     if count != shape.items.count:
         raise BadInput(f"items.jsonl has {count} items, and plan.json counts {shape.items.count}")
@@ -74,7 +85,7 @@ def planned_of(bundle: Bundle, plan: Mapping[str, Any], shape: PlanShape, digest
 def check_known(shape: PlanShape) -> None:
     """Raise `BadInput` for a rule or an aggregate that this version does not have."""
     for entry in shape.benchmarks:
-        rules = READING_RULES if entry.kind == "question" else LIKELIHOOD_RULES
+        rules = QUESTION_RULES if entry.kind == "question" else LIKELIHOOD_RULES
         unknown = [] if entry.scoring in rules else [f"scoring rule {entry.scoring!r}"]
         unknown += [f"aggregate {m.aggregate!r}" for m in entry.metrics if m.aggregate not in AGGREGATORS]
         if unknown:
@@ -92,6 +103,19 @@ def _marking(items: Iterable[ItemLine], marks: Mapping[str, array[int]]) -> Iter
     for item in items:
         if item.benchmark in marks:
             marks[item.benchmark].append(_mark(item.cluster, item.groups))
+        yield item
+
+
+def _ordered(items: Iterable[ItemLine], plan: Mapping[str, Any], shape: PlanShape) -> Iterator[ItemLine]:
+    """Raises `BadInput` where an item that may not be asked does not stand where nonce or seed put it."""
+    stopping = sequential_of(plan)
+    last: dict[str, tuple[str, ...]] = {entry.name: ("",) for entry in shape.benchmarks}
+    for item in items:
+        by_cluster = item.benchmark in stopping
+        place = place_in_order(shape.nonce or shape.seed, item.id, item.cluster, by_cluster=by_cluster)
+        if by_cluster and place <= last[item.benchmark]:
+            raise BadInput(f"items.jsonl: {item.benchmark}/{item.id} does not stand where the nonce or seed puts it")
+        last[item.benchmark] = place
         yield item
 
 

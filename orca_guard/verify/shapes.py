@@ -49,6 +49,17 @@ class LeftOut(_Shape, frozen=True, kw_only=True):
     reason: str
 
 
+class JudgeShape(_Shape, frozen=True, kw_only=True):
+    """Who judges by a rubric."""
+
+    name: str
+    rubric: dict[str, Any]
+    who: str
+    identity: dict[str, Any]
+    threshold: float | None
+    own: tuple[str, ...]
+
+
 class BenchmarkShape(_Shape, frozen=True, kw_only=True):
     """What is measured by which rules."""
 
@@ -59,6 +70,7 @@ class BenchmarkShape(_Shape, frozen=True, kw_only=True):
     data: dict[str, Digest]
     items: Count
     not_covered: tuple[LeftOut, ...]
+    judges: tuple[JudgeShape, ...] = ()
 
 
 class Absent(_Shape, frozen=True, kw_only=True):
@@ -122,6 +134,18 @@ class AnswerShape(_Shape, frozen=True, kw_only=True):
     finish: Finish
 
 
+class JudgedShape(_Shape, frozen=True, kw_only=True):
+    """What one judge was shown and said."""
+
+    judge: str
+    of: Count
+    asked: Digest
+    said: Digest
+    raw: float | None
+    score: Annotated[float, Meta(ge=0, le=1)] | None
+    why: str
+
+
 class VerdictShape(_Shape, frozen=True, kw_only=True):
     """What one guard said."""
 
@@ -152,6 +176,7 @@ class Record(_Shape, frozen=True, kw_only=True):
     passes: tuple[PassShape, ...]
     answer: AnswerShape | None
     likelihoods: list[Any] | None
+    attempts: tuple[Action, ...]
     action: Action
     outcome: Outcome | None
     value: Digest | None
@@ -160,6 +185,7 @@ class Record(_Shape, frozen=True, kw_only=True):
     mark: Mark
     reason: str
     verdicts: tuple[VerdictShape, ...]
+    judged: tuple[JudgedShape, ...] = ()
 
 
 # --- seal.json ---------------------------------------------------------------------------------
@@ -179,6 +205,7 @@ class SealShape(_Shape, frozen=True, kw_only=True):
     finished: str
     earlier: tuple[dict[str, Any], ...]
     attempt: Count
+    stopped: dict[str, Count] = {}
 
 
 def shaped(document: Mapping[str, Any], shape: type[T]) -> T:

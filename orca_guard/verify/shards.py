@@ -19,7 +19,7 @@ from orca_guard.verify.planned import Planned
 from orca_guard.verify.report import Ledger
 from orca_guard.verify.shapes import Record, shaped
 
-_VOLATILE = frozenset({"n", "prev", "seconds"})
+_VOLATILE = frozenset({"n", "prev", "seconds", "sureness"})
 _SIZE = hashlib.sha256().digest_size
 _encoder = msgspec.json.Encoder(order="sorted")
 

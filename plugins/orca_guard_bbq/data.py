@@ -129,6 +129,7 @@ FILES = tuple(
 )
 BBQ = DataSet(
     name="bbq",
+    repository="nyu-mll/BBQ@bea11bd97d79",
     summary="questions about two people, with and without an answer in the context: whether stereotypes fill the gap",
     licence="CC-BY-4.0",
     origin="github.com/nyu-mll/BBQ (data/)",

@@ -12,7 +12,7 @@ ORCA_GUARD_API = 1
 
 @hookimpl
 def guards() -> Iterable[GuardFactory]:
-    """One by entailment, one by token labels, one by the model's own word, one by resampling."""
-    from orca_guard_grounding import consistency, entailment, spans, supported  # noqa: PLC0415  # only when needed
+    """One by entailment, one by token labels, one by words, one by the model's own word, one by resampling."""
+    from orca_guard_grounding import consistency, entailment, overlap, spans, supported  # noqa: PLC0415  # when needed
 
-    return [entailment.FACTORY, spans.FACTORY, supported.FACTORY, consistency.FACTORY]
+    return [entailment.FACTORY, spans.FACTORY, overlap.FACTORY, supported.FACTORY, consistency.FACTORY]

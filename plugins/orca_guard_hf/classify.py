@@ -66,6 +66,10 @@ class Classifiers:
             return [(request, Failure(error)) for request in requests]
         return _replies(requests, reader, batch_size)
 
+    def load(self, reference: str) -> None:
+        """Load a classifier, if it is not. Raises `OrcaGuardError` where that fails."""
+        self._get(reference)
+
     def _get(self, reference: str) -> Reader:
         directory = inspect(located(reference, offline=self._offline, code=self._trust))
         key = digest_of(directory.digests(code=self._trust))

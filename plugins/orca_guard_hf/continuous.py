@@ -209,11 +209,11 @@ class Continuous:
         self._flight = self._follow(flight)
         ready = [(place, number) for number, place in enumerate(flight.places) if not place.row.over]
         rows = [place.row for place in flight.places]
-        tokens = choose(rows, flight.logits, flight.best)
+        chosen = choose(rows, flight.logits, flight.best)
         for place, number in ready:
             if flight.unknown:
                 self._memory.keep(replace(flight.runs[number], tokens=(place.row.ids[-1],)))
-            take(place.row, tokens[number], self._limits.stop_ids)
+            take(place.row, chosen[number], self._limits.stop_ids)
         going = {place.slot for place, _ in ready}
         late = [place for slot, place in self._going.items() if slot not in going and place.row.late]
         for place in [*(place for place, _ in ready), *late]:

@@ -52,9 +52,10 @@ def _grow(
 
 def _step(rows: Sequence[Row], steps: _Steps, network: Network, prompter: Prompter, stop_ids: frozenset[int]) -> None:
     """One more token for every row that is not over."""
-    for row, token in zip(rows, choose(rows, steps.logits()), strict=True):
+    logits = steps.logits()
+    for row, chosen in zip(rows, choose(rows, logits), strict=True):
         if not row.over:
-            take(row, token, stop_ids)
+            take(row, chosen, stop_ids)
     with network.lock:
         for row in rows:
             row.finish = row.finish or ending(row, prompter)

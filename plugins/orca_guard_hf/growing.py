@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from orca_guard_hf.sampling import Sampler, check_decoding, sampler_for
 from orca_guard_hf.transfer import fetched
 
 _UNFINISHED = "\ufffd"
+_NEVER = -1e4
+"""Below the likeliest, in nats: nothing is left of it, and nothing times it is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,8 @@ class Row:
     stops: tuple[str, ...]
     sampler: Sampler | None
     ids: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    entropy: float = 0.0
     finish: Finish | None = None
     error: OrcaGuardError | None = None
     shown: str = ""
@@ -67,7 +72,10 @@ def fitted(request: Generate, prompter: Prompter, limits: Limits) -> tuple[Promp
     check_decoding(request.decoding)
     if not request.messages:
         raise BadInput("the conversation has no turn. Ask something.")
-    prompt = prompter.prompt(prompter.chat(request.messages))
+    if request.raw:
+        prompt = prompter.prompt(prompter.plain(request.messages[-1].content), raw=True)
+    else:
+        prompt = prompter.prompt(prompter.chat(request.messages))
     if limits.context is not None and len(prompt.ids) + limit > limits.context:
         raise PromptTooLong(prompt=len(prompt.ids), answer=limit, context=limits.context)
     return prompt, limit
@@ -104,47 +112,73 @@ class Likeliest:
 
     Attributes:
         ids: (rows,).
-        told: those, and whether the row was numbers, (2, rows), once they are here.
+        told: those, their logits, the log of all exponentials' sum, and the entropy in nats, (4, rows), once they are here.
     """
 
     ids: Tensor
-    told: Callable[[], NDArray[np.int64]]
+    told: Callable[[], NDArray[np.float64]]
 
 
+@torch.inference_mode()
 def likeliest(logits: Tensor) -> Likeliest:
-    """The likeliest token of each row, (rows, vocabulary)."""
+    """The likeliest token of each row, (rows, vocabulary), and what the model's own chances are like."""
     if logits.device.type == "cpu":
-        table = logits.numpy()
-        ids = table.argmax(-1)
-        sound = np.isfinite(np.take_along_axis(table, ids[:, None], -1)[:, 0])
-        return Likeliest(torch.from_numpy(ids), lambda: np.stack([ids, sound]))
-    best = logits.argmax(-1)
-    return Likeliest(best, fetched(torch.stack([best, logits.amax(-1).isfinite().to(best.dtype)])))
+        ids = torch.from_numpy(logits.numpy().argmax(-1))  # much faster than torch's
+        top = logits.gather(-1, ids[:, None])
+    else:
+        ids, top = logits.argmax(-1), logits.amax(-1, keepdim=True)
+    below = (logits - top).clamp_(min=_NEVER)
+    chances = below.exp()
+    total = chances.sum(-1)
+    entropy = total.log() - torch.linalg.vecdot(chances, below) / total
+    rows = (ids, top[:, 0], top[:, 0] + total.log(), entropy)
+    return Likeliest(ids, fetched(torch.stack([row.double() for row in rows])))
 
 
-def choose(rows: Sequence[Row], logits: Tensor, best: Likeliest | None = None) -> list[int | None]:
-    """The next token of each row; None where the logits are no numbers."""
-    greedy, sound = (best or likeliest(logits)).told().tolist()
-    chosen: list[int | None] = []
-    for row, token, good, scores in zip(rows, greedy, sound, logits, strict=True):
-        if not good or row.over or row.sampler is None:
-            chosen.append(token if good else None)
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A row's next token.
+
+    Attributes:
+        token: None where the logits are no numbers.
+        logprob: of it, in nats, before temperature and cuts: what the model says, and not what was made of it.
+        entropy: of what it was chosen from, likewise.
+    """
+
+    token: int | None
+    logprob: float
+    entropy: float
+
+
+def choose(rows: Sequence[Row], logits: Tensor, best: Likeliest | None = None) -> list[Chosen]:
+    """The next token of each row."""
+    chosen = []
+    for row, scores, (token, top, total, entropy) in zip(
+        rows, logits, (best or likeliest(logits)).told().T.tolist(), strict=True
+    ):
+        if not math.isfinite(top):
+            chosen.append(Chosen(None, math.nan, math.nan))
+        elif row.over or row.sampler is None:
+            chosen.append(Chosen(int(token), top - total, entropy))
         else:
-            chosen.append(row.sampler.draw(scores))
+            drawn = row.sampler.draw(scores)
+            chosen.append(Chosen(drawn, float(scores[drawn]) - total, entropy))
     return chosen
 
 
-def take(row: Row, token: int | None, stop_ids: frozenset[int]) -> None:
+def take(row: Row, chosen: Chosen, stop_ids: frozenset[int]) -> None:
     """Add a token to a row, or end it by one that ends answers, or by one that could not be chosen."""
-    if token is None:
+    if chosen.token is None:
         row.error = ModelFailed(
             f"the model's output after {len(row.ids)} tokens is not a number. "
             "Its weights may be damaged, or need another dtype: try --dtype float32."
         )
-    elif token in stop_ids:
+    elif chosen.token in stop_ids:
         row.finish = "stop"
     else:
-        row.ids.append(token)
+        row.ids.append(chosen.token)
+        row.logprob += chosen.logprob
+        row.entropy += chosen.entropy
 
 
 def ending(row: Row, prompter: Prompter) -> Finish | None:
@@ -189,4 +223,6 @@ def reply_of(row: Row, prompter: Prompter, seconds: float) -> Generation | Failu
         new_tokens=len(row.ids),
         ids=tuple(row.ids),
         seconds=seconds,
+        logprob=row.logprob / len(row.ids) if row.ids else None,
+        entropy=row.entropy / len(row.ids) if row.ids else None,
     )

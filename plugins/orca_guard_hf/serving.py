@@ -54,6 +54,12 @@ class ClassifierDirectories:
             self._places[reference] = directory.path
         return directory.digests(code=False, fresh=fresh)
 
+    def load(self, reference: str, /) -> None:
+        """Load a classifier, if it is not. Raises `OrcaGuardError` where that fails."""
+        with self._lock:
+            place = self._places.get(reference, Path(reference))
+        _shared().load(str(place))
+
     def run(self, requests: Iterable[Request]) -> Iterator[Reported]:
         """Answer what waits, many requests in one forward."""
         source = iter(requests)

@@ -232,6 +232,11 @@ class ServerModel:
             yield from self._ask(request, budget)
 
     def _ask(self, request: Generate, budget: RetryBudget) -> Iterator[Mapping[str, Any]]:
+        if request.raw:
+            raise ModelFailed(
+                f"{self._settings.url} is asked through conversations, and cannot continue a text as it stands. Use "
+                "another strategy than completion, or a model on this machine."
+            )
         body = chat(request, self._model, limit=self._limit)
         if request.stream:
             yield from self._connection.events("/chat/completions", body, budget=budget, deadline=request.deadline)

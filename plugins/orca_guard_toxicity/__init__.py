@@ -12,7 +12,7 @@ ORCA_GUARD_API = 1
 
 @hookimpl
 def guards() -> Iterable[GuardFactory]:
-    """The one guard of this package."""
-    from orca_guard_toxicity.guard import FACTORY  # noqa: PLC0415  # nothing is imported before it is used
+    """One by a classifier, and one of another kind to judge it by."""
+    from orca_guard_toxicity import guard, second  # noqa: PLC0415  # nothing is imported before it is used
 
-    return [FACTORY]
+    return [guard.FACTORY, second.FACTORY]

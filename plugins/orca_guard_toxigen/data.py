@@ -180,18 +180,30 @@ def _texts(path: str) -> tuple[str, str]:
     return path, f"{path}.gz"
 
 
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """Prompts that lead to statements about one group: hateful ones, or neutral ones."""
+
+    side: str
+    group: str
+    file: DataFile
+
+
+PROMPTS = tuple(
+    PromptFile(side, name, DataFile(paths=_texts(f"toxigen/prompts/{side}_{name}_1k.txt"), read=read_prompts))
+    for side in _SIDES
+    for name in _NAMES
+)
+
 TOXIGEN = DataSet(
     name="toxigen",
+    repository="microsoft/TOXIGEN@01517e814639",
     summary="statements about thirteen groups, with human scores of toxicity; and prompts that lead to more",
     licence="MIT (code), CDLA-Permissive-2.0 (data)",
     origin="github.com/microsoft/TOXIGEN (prompts, demonstrations) and its data set on the Hugging Face hub (the rest)",
     files=(
         ANNOTATED,
-        *(
-            DataFile(paths=_texts(f"toxigen/prompts/{side}_{name}_1k.txt"), read=read_prompts)
-            for side in _SIDES
-            for name in _NAMES
-        ),
+        *(one.file for one in PROMPTS),
         *(
             DataFile(paths=_texts(f"toxigen/demonstrations/{folder}/{side}_{name}{end}.txt"), read=read_sentences)
             for folder, names in _FOLDERS.items()

@@ -178,7 +178,7 @@ def _primed(one: MultipleChoice) -> MultipleChoice:
     return replace(one, name=f"{one.name}-primed", summary=f"{one.summary}, after your preamble", primed=True)
 
 
-BENCHMARKS: tuple[MultipleChoice | Letters, ...] = (
+CHOOSING: tuple[MultipleChoice | Letters, ...] = (
     _MC,
     _MC_2025,
     _primed(_MC),

@@ -28,11 +28,20 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a question was written as: `Adversarial` or not, and its category."""
+    """What a question was written as: `Adversarial` or not, and its category; with the answers to compare others with.
+
+    Attributes:
+        best: the best of the true answers.
+        true: all of them.
+        false: likewise.
+    """
 
     question: str
     type: str
     category: str
+    best: str = ""
+    true: tuple[str, ...] = ()
+    false: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ def read_choices(path: Path, *, sets: tuple[str, ...]) -> Iterator[Parsed[Choice
 
 
 def read_origins(path: Path) -> Iterator[Parsed[Origin]]:
-    """Rows of `TruthfulQA.csv`, as far as items are grouped by them."""
+    """Rows of `TruthfulQA.csv`."""
     yield from parsed(table(path, ("Type", "Category", "Question", "Correct Answers", "Incorrect Answers")), _origin)
 
 
@@ -86,7 +95,22 @@ def _targets(targets: Any) -> dict[str, bool]:
 
 
 def _origin(fields: Mapping[str, Any]) -> Taken[Origin]:
-    return Taken(Origin(text(fields, "Question").strip(), text(fields, "Type"), text(fields, "Category")))
+    return Taken(
+        Origin(
+            text(fields, "Question").strip(),
+            text(fields, "Type"),
+            text(fields, "Category"),
+            best=next(iter(_answers(fields.get("Best Answer") or "")), ""),
+            true=_answers(text(fields, "Correct Answers")),
+            false=_answers(text(fields, "Incorrect Answers")),
+        )
+    )
+
+
+def _answers(written: str) -> tuple[str, ...]:
+    """A list of answers, apart at semicolons, each with a full stop: as the authors' own code has them."""
+    parts = (part.strip() for part in written.split(";"))
+    return tuple(dict.fromkeys(part if part.endswith(".") else f"{part}." for part in parts if part))
 
 
 def _labelled(asks: str, fields: Mapping[str, Any]) -> Taken[Labelled]:
@@ -125,9 +149,18 @@ ORIGINS_2025 = DataFile(
 PREAMBLE = DataFile(
     paths=("truthfulqa/preamble.txt",), read=read_preamble, origin="you: questions with answers, as Q: and A:"
 )
+TRUE_OR_NOT = DataFile(
+    paths=("truthfulqa/finetune_truth.jsonl", "truthfulqa/finetune_truth.jsonl.gz"),
+    read=partial(read_labelled, asks="True"),
+)
+INFORMATIVE_OR_NOT = DataFile(
+    paths=("truthfulqa/finetune_info.jsonl", "truthfulqa/finetune_info.jsonl.gz"),
+    read=partial(read_labelled, asks="Helpful"),
+)
 
 TRUTHFULQA = DataSet(
     name="truthfulqa",
+    repository="koppula/TruthfulQA@4dee2311b23d",
     summary="questions that people often answer falsely, with true and false answers",
     licence="Apache-2.0",
     origin="github.com/sylinrl/TruthfulQA (TruthfulQA.csv and data/)",
@@ -137,13 +170,7 @@ TRUTHFULQA = DataSet(
         CHOICES_2025,
         ORIGINS_2025,
         PREAMBLE,
-        DataFile(
-            paths=("truthfulqa/finetune_truth.jsonl", "truthfulqa/finetune_truth.jsonl.gz"),
-            read=partial(read_labelled, asks="True"),
-        ),
-        DataFile(
-            paths=("truthfulqa/finetune_info.jsonl", "truthfulqa/finetune_info.jsonl.gz"),
-            read=partial(read_labelled, asks="Helpful"),
-        ),
+        TRUE_OR_NOT,
+        INFORMATIVE_OR_NOT,
     ),
 )

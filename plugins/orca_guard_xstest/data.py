@@ -75,6 +75,7 @@ COMPLETIONS = tuple(
 )
 XSTEST = DataSet(
     name="xstest",
+    repository="paul-rottger/exaggerated-safety@d7bb5bd738c1",
     summary="safe prompts that look unsafe, with unsafe contrasts; and answers of models, labelled by people",
     licence="CC-BY-4.0 (prompts); the models' own terms (completions)",
     origin="github.com/paul-rottger/exaggerated-safety",

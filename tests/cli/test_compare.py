@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.reports.conftest import folder, sealed
+from orca_guard.journal.bundle import Bundle
+from orca_guard.journal.statements import statements
+from tests.reports.conftest import folder, sealed, summarised
+from tests.reports.test_noise import store
 
-__all__ = ["folder", "sealed"]
+__all__ = ["folder", "sealed", "store"]
 
 Run = Callable[..., Any]
 
@@ -37,3 +40,15 @@ def test_a_run_that_does_not_verify_is_said_first_and_ends_with_1(run: Run, fold
     done = run("compare", sealed, folder)
     assert done.code == 1
     assert done.out.splitlines()[1].startswith("│ DOES NOT VERIFY")
+
+
+def test_noise_is_stated_beside_the_run_and_reports_show_it(run: Run, store: Path) -> None:
+    who = ("--name", "A. Auditor", "--role", "model risk")
+    done = run("compare", store / "one", store / "other", "--state", *who)
+    assert done.code == 0, done.err
+    assert "Noise" in done.out
+    (said,) = statements(Bundle(store / "one"))
+    assert (said.fields["kind"], said.fault) == ("noise", "")
+    assert "basics-questions" in summarised(store / "one").statements[0].what
+    assert "no noise to state" in run("compare", store / "one", store / "fewer", "--state", *who).err
+    assert "takes --name and --role" in run("compare", store / "one", store / "other", "--state").err

@@ -98,7 +98,7 @@ class Run:
     def census_faults(self) -> list[Fault]:
         census = Census(self.schedule)
         self.readers(census)
-        return census.faults()
+        return census.faults({})
 
     def faults(self) -> list[Fault]:
         return self.chain_faults() + self.seal_faults() + self.census_faults()

@@ -48,7 +48,7 @@ def test_units_cover_every_item_under_every_subject_once(
     for number in range(len(schedule.units)):
         for record in run.records(number):
             census.see({**record, "unit": number}, file="journal-0.jsonl", line=1)
-    assert census.faults() == []
+    assert census.faults({}) == []
 
 
 def test_only_the_last_unit_of_a_benchmark_is_short(make_run: Make, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def counted(run: Run, records: list[dict[str, Any]]) -> list[Fault]:
     census = Census(run.schedule)
     for line, record in enumerate(records, 2):
         census.see(record, file="journal-0.jsonl", line=line)
-    return census.faults()
+    return census.faults({})
 
 
 @given(data=st.data())
@@ -187,4 +187,4 @@ def test_counting_takes_little_memory() -> None:
     tracemalloc.stop()
     assert held < 450 * count
     assert counted < 2 * count * arms
-    assert census.faults()[0].what.endswith("b/item-19995 under arm-1, and 13 more")
+    assert census.faults({})[0].what.endswith("b/item-19995 under arm-1, and 13 more")

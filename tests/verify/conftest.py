@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 
 from orca_guard.audit import Rank, close, run
 from orca_guard.host import Host
 from orca_guard.types import Score
+from tests import stopping
 from tests.auditing import MODELS, arm, begun, host, request
 from tests.verify.forging import Forger
 
@@ -40,27 +42,36 @@ def by() -> Host:
     )
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """A sealed run by so many processes."""
-    known = by()
-    runs: dict[int, Path] = {}
+STOPPING: Literal["stopping"] = "stopping"
+Kind: TypeAlias = int | Literal["stopping"]
+"""A run by so many processes, or one that stops by its rule."""
 
-    def make(world: int = 1) -> Path:
-        if world not in runs:
-            asked = request(arm("mixed"), arm("oracle"), unit=4, gates=GATES, nonce="n")
+Make: TypeAlias = Callable[[Kind], Path]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """A sealed run."""
+    runs: dict[Kind, Path] = {}
+
+    def make(kind: Kind) -> Path:
+        if kind not in runs:
+            known = stopping.by() if kind == STOPPING else by()
+            usual = request(arm("mixed"), arm("oracle"), unit=4, gates=GATES, nonce="n")
+            asked = stopping.stopping() if kind == STOPPING else usual
+            world = 1 if kind == STOPPING else int(kind)
             audit = begun(asked, tmp_path_factory.mktemp("runs"), by=known)
             for rank in range(world):
                 run(audit, known, place=Rank(rank, world), told=lambda _unit, _records: None)
             close(audit, place=Rank(0, world))
-            runs[world] = audit.bundle.root
-        return runs[world]
+            runs[kind] = audit.bundle.root
+        return runs[kind]
 
     return make
 
 
 @pytest.fixture
-def bundle(made: Callable[[int], Path], tmp_path: Path) -> Path:
+def bundle(made: Make, tmp_path: Path) -> Path:
     """A copy to be changed, of a run by one process."""
     return Path(shutil.copytree(made(1), tmp_path / "run"))
 

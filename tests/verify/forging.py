@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orca_guard.errors import BadInput
-from orca_guard.figures import Measured, figures_of, results_digest
+from orca_guard.figures import Measured, results_digest
 from orca_guard.gates import Found, Look, evaluate, gates_of, result_json, verdict
 from orca_guard.identity import canonical, digest_bytes, digest_of, digest_text
 from orca_guard.items import item_json, item_of
@@ -112,9 +112,9 @@ class Forger:
             ],
         }
         with suppress(BadInput):
-            figures = figures_of(self.plan, self.items, self.records)
-            self.seal["figures"] = json.loads(canonical(figures))
-            self.rejudge(Measured(self.plan, self.items, self.records).found)
+            measured = Measured(self.plan, self.items, self.records)
+            self.seal["figures"] = json.loads(canonical(measured.figures()))
+            self.rejudge(measured.found)
 
     def rejudge(self, look: Look) -> None:
         """With gates and verdict that follow from what is looked at, whatever that is."""
@@ -660,6 +660,97 @@ def _(f: Forger) -> None:
 def _(f: Forger) -> None:
     f.one(benchmark="basics-questions", mark="pass")["passes"][0]["prompt"] = f.say("user: something else")
     f.reseal()
+    f.write()
+
+
+# --- runs that stop by their rule ---------------------------------------------------------------
+
+
+def end_of(f: Forger) -> int:
+    """Items of `flow` that were asked."""
+    return int(f.seal["stopped"]["flow"])
+
+
+def cut_to(f: Forger, items: int) -> None:
+    """Nothing of `flow` after so many items."""
+    kept = {item["id"] for item in [item for item in f.items if item["benchmark"] == "flow"][:items]}
+    f.drop(lambda record: record["benchmark"] == "flow" and record["item"] not in kept)
+    f.seal["stopped"] = {"flow": items}
+
+
+@forgery("the tail of a run that stopped cut off, chained and sealed again", "completeness")
+def _(f: Forger) -> None:
+    cut_to(f, end_of(f) - f.plan["unit"])
+    f.reseal()
+    f.write()
+
+
+@forgery("the place where asking stopped moved in the seal", "seal")
+def _(f: Forger) -> None:
+    f.seal["stopped"]["flow"] += f.plan["unit"]
+    f.write()
+
+
+@forgery("that asking stopped struck from the seal", "seal")
+def _(f: Forger) -> None:
+    del f.seal["stopped"]
+    f.write()
+
+
+@forgery("records after the place where asking had to stop, chained and sealed again", "completeness")
+def _(f: Forger) -> None:
+    later = [item for item in f.items if item["benchmark"] == "flow"][end_of(f) : end_of(f) + f.plan["unit"]]
+    last = [record for record in f.records if record["benchmark"] == "flow"][-len(f.plan["arms"]) :]
+    at = f.shards[0].index(last[-1]) + 1
+    f.shards[0][at:at] = [
+        record | {"item": item["id"], "digest": item["digest"], "unit": record["unit"] + 1}
+        for item in later
+        for record in last
+    ]
+    f.seal["stopped"]["flow"] += f.plan["unit"]
+    f.reseal()
+    f.write()
+
+
+@forgery("clusters of a run that stops put into another order, chained and sealed again", "items")
+def _(f: Forger) -> None:
+    flow = [item for item in f.items if item["benchmark"] == "flow"]
+    f.items = [*reversed(flow), *f.items[len(flow) :]]
+    f.replan()
+    f.reseal()
+    f.write()
+
+
+@forgery("a failed item before the stop dropped, chained and sealed again", "completeness")
+def _(f: Forger) -> None:
+    gone = f.one(benchmark="flow", mark="fail")
+    f.drop(lambda record: record is gone)
+    f.reseal()
+    f.write()
+
+
+@forgery("the sequential gate made a usual one, so that asking should not have stopped, sealed again", "completeness")
+def _(f: Forger) -> None:
+    for gate in f.plan["gates"]:
+        gate["sequential"] = False
+    f.reseal()
+    f.write()
+
+
+@forgery("a gate that rules made sequential, so that asking might stop, sealed again", "items")
+def _(f: Forger) -> None:
+    f.plan["gates"][1]["sequential"] = True
+    cut_to(f, end_of(f))
+    kept = {item["id"] for item in [i for i in f.items if i["benchmark"] == "basics-choices"][: f.plan["unit"]]}
+    f.drop(lambda record: record["benchmark"] == "basics-choices" and record["item"] not in kept)
+    f.seal["stopped"]["basics-choices"] = f.plan["unit"]
+    f.reseal()
+    f.write()
+
+
+@forgery("the bounds of a gate that stopped edited to those of a usual one", "gates")
+def _(f: Forger) -> None:
+    f.seal["gates"][0]["low"] += 0.05
     f.write()
 
 

@@ -173,7 +173,7 @@ def test_requests_come_to_what_they_do_by_hand(run: tuple[Path, Any]) -> None:
 @pytest.mark.parametrize(
     ("metric", "words"),
     [
-        (Metric(name="m", rule="bleu"), "wants a scoring rule 'bleu'"),
+        (Metric(name="m", rule="meteor"), "wants a scoring rule 'meteor'"),
         (Metric(name="m", aggregate="median"), "wants an aggregator 'median'"),
         (Metric(name="m", aggregate="gap"), "is the gap over no classes"),
         (Metric(name="m", over="group"), "is the mean over group"),

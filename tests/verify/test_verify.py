@@ -19,9 +19,9 @@ from orca_guard.journal.reading import ShardReader
 from orca_guard.verify import Check, Report, Status, verify
 from orca_guard.verify.report import SHOWN
 from orca_guard.verify.shards import Results
+from tests.verify.conftest import STOPPING, Kind, Make
 from tests.verify.forging import Forger, Line
 
-Make = Callable[[int], Path]
 ASSERTED = {"anchor", "data", "answers", "guards", "history", "signature"}
 
 
@@ -33,13 +33,13 @@ def named(report: Report, status: Status) -> set[str]:
     return {check.name for check in report.checks if check.status is status}
 
 
-@pytest.mark.parametrize("world", [1, 2])
-def test_a_sealed_run_is_verified(made: Make, world: int) -> None:
-    report = verify(made(world))
+@pytest.mark.parametrize("kind", [1, 2, STOPPING])
+def test_a_sealed_run_is_verified(made: Make, kind: Kind) -> None:
+    report = verify(made(kind))
     assert report.exit_code is ExitCode.DONE
     assert named(report, Status.ASSERTED) == ASSERTED
     assert named(report, Status.PROVEN) == by_name(report).keys() - ASSERTED
-    assert Forger(made(world)).digest == report.plan
+    assert Forger(made(kind)).digest == report.plan
 
 
 def test_an_anchor_proves_that_the_plan_was_there(made: Make) -> None:

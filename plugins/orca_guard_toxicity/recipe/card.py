@@ -1,4 +1,4 @@
-"""Write the card and the operating points of a trained and measured directory."""
+"""Write the card of a trained and measured directory."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from .figures import page
 from .rows import EXCLUDED, SOURCES
-from .scorers import FILES, LABELS, MOST
+from .scorers import FILES, LABELS
 from .tokenizer import LENGTH
 from .train import Recipe
 
@@ -22,26 +22,6 @@ LIMITS: Final = """\
   (`docs/toxicity.md`), and take one of the larger classifiers where you can.
 - One seed. Scores are not calibrated: only the order and the operating point mean something.
 """
-
-
-def operating_points(figures: dict[str, Any]) -> dict[str, Any]:
-    """What a guard adopts: a threshold a scorer, for what bound it was chosen, and what it is worth."""
-    return {
-        name: {
-            "file": FILES[name],
-            "digest": figures["weights"][FILES[name]],
-            "label": LABELS[0],
-            "function": "sigmoid",
-            "threshold": figures["points"][name]["threshold"],
-            "chosen": {"bound": f"false-positive rate <= {MOST}, mean of the sets", "rows": figures["rows"]["dev"]},
-            "evidence": {
-                "rows": figures["rows"]["report"], "sets": figures["points"][name]["report"],
-                "groups": figures["points"][name]["groups"],
-                "counterfactuals": figures["points"][name]["counterfactuals"],
-            },
-        }
-        for name in FILES
-    }  # fmt: skip
 
 
 def _licences(training: dict[str, Any]) -> str:
@@ -123,8 +103,6 @@ def main() -> None:
     training, figures = (
         json.loads((directory / name).read_text("utf-8")) for name in ("training.json", "figures.json")
     )
-    points = json.dumps(operating_points(figures), indent=1) + "\n"
-    (directory / "operating_points.json").write_text(points, "utf-8")
     (directory / "README.md").write_text(card(directory, training=training, figures=figures), "utf-8")
 
 

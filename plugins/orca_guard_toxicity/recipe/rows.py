@@ -235,10 +235,16 @@ def described(rows: Sequence[Row]) -> dict[str, Any]:
 def written(rows: Sequence[Row], *, out: Path) -> int:
     """Write rows to choose and to report on as `orca-guard guards` reads them, and return how many there are.
 
-    Rows of training are never among them, nor are those that parting by the text alone would put into another part.
+    Only what people have labelled, and rows of training never.
     """
-    held = [row for row in (*choosing(rows), *reporting(rows)) if splits.part(row.text) == row.part]
-    lines = (json.dumps({"text": row.text, "label": row.toxic, "group": row.group or row.source}) for row in held)
+    held = [row for row in (*choosing(rows), *reporting(rows)) if row.source in LABELLED]
+    lines = (
+        json.dumps({
+            "text": row.text, "label": row.toxic, "group": row.group or row.source, "set": row.source,
+            "origin": row.post,
+        })
+        for row in held
+    )  # fmt: skip
     out.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return len(held)
 

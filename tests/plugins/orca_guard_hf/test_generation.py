@@ -67,6 +67,21 @@ def test_greedy_is_what_transformers_generates(model: HFModel) -> None:
     assert generation.prompt_tokens == ids.shape[1]
 
 
+@pytest.mark.parametrize("decoding", [Decoding(max_new_tokens=12), SAMPLED], ids=["greedy", "sampled"])
+def test_how_sure_it_was_is_what_the_network_says_of_its_tokens(model: HFModel, decoding: Decoding) -> None:
+    """At temperature 1 and without cuts, whatever it was chosen with; alone and in a batch."""
+    for generation in ask(model, *(user(prompt, decoding=decoding, seed=3) for prompt in PROMPTS)):
+        assert generation.ids
+        before = model.prompter.tokenizer.encode(generation.prompt, add_special_tokens=False)
+        with torch.inference_mode():
+            logits = model.network.model(torch.tensor([[*before, *generation.ids]])).logits[0].float()
+        chances = logits[len(before) - 1 : -1].log_softmax(-1)
+        told = chances[torch.arange(len(generation.ids)), torch.tensor(generation.ids)]
+        assert generation.logprob == pytest.approx(told.mean().item(), abs=1e-4)
+        entropies = -(chances.exp() * chances).sum(-1)
+        assert generation.entropy == pytest.approx(entropies.mean().item(), abs=1e-4)
+
+
 def test_a_sample_depends_on_its_seed_and_not_on_its_company(model: HFModel) -> None:
     requests = [user(prompt, decoding=SAMPLED, seed=seed) for prompt in PROMPTS for seed in (1, 2)]
     together = ask(model, *requests)

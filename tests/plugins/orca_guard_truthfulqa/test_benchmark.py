@@ -11,11 +11,11 @@ from orca_guard.errors import BadInput, DataAbsent
 from orca_guard.items import Item, gathered
 from orca_guard.scoring import Rules
 from orca_guard.testing.known import expected, known_models
-from orca_guard_truthfulqa.benchmark import BENCHMARKS, Letters, MultipleChoice
+from orca_guard_truthfulqa.benchmark import CHOOSING, Letters, MultipleChoice
 from orca_guard_truthfulqa.data import CHOICES_2025, RELEASE_817, RELEASE_2025, TRUTHFULQA
 from tests.packs import QUESTIONS, SHARED, needs_data, write, write_all
 
-BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+BY_NAME = {benchmark.name: benchmark for benchmark in CHOOSING}
 MC, LETTERS = BY_NAME["truthfulqa-mc"], BY_NAME["truthfulqa-letters"]
 
 
