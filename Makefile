@@ -91,7 +91,7 @@ example: $(VENV)/.installed  ## audit the embedded model by the safety suite and
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=
 PEERS   := build/bench/peer
-bench: $(PEERS)/.installed  ## measure the engine beside its peers (under an hour; BENCH=full: all questions, hours)
+bench: $(PEERS)/.installed  ## measure the engine beside its peers (half an hour, goes on where it was cut short; BENCH=full: hours)
 	$(call say,Measuring: leave the machine alone meanwhile)
 	$(BIN)/python -m benchmarks.engine --write $(if $(filter full,$(BENCH)),--full) $(ARGS)
 
