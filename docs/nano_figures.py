@@ -16,6 +16,7 @@ PAGE = Path(__file__).parent / "nano.md"
 RESULTS = Path(__file__).parent / "nano" / "results.json"
 BEGIN, END = "<!-- measured by docs/nano_figures.py -->\n", "<!-- end -->"
 SIGNS = {"right": "accuracy, points", "tokens": "tokens an answer"}
+SMALLEST = 0.001
 COLOURS = ("#777777", "#d55e00", "#0072b2", "#cc79a7", "#009e73")
 
 Table = dict[str, Any]
@@ -28,7 +29,8 @@ def _mean(values: list[float]) -> float:
 def lines(found: Table) -> Iterator[str]:
     """Everything between the marks."""
     plan = found["plan"]
-    yield f"Seeds {', '.join(map(str, plan['seeds']))}; {found['device']}, torch {found['torch']}, Python {found['python']}."
+    seeds = ", ".join(map(str, plan["seeds"]))
+    yield f"Seeds {seeds}; {found['device']}, torch {found['torch']}, Python {found['python']}."
     yield f"Plan, hashed before training: sha256 `{found['plan_sha256']}`.\n"
     yield from _bases(found)
     for split in ("known", "unseen"):
@@ -66,12 +68,12 @@ def _bases(found: Table) -> Iterator[str]:
 
 def _arms(found: Table, split: str) -> Iterator[str]:
     yield f"### Arms under the cautious message, {'fresh items of known' if split == 'known' else 'unseen'} templates\n"
-    yield "| arm | right % | seeds from – to | tokens an answer | well-formed % | form measured best % |"
+    yield "| arm | right % | seeds from, to | tokens an answer | well-formed % | form measured best % |"
     yield "|---|---|---|---|---|---|"
     for arm, at in found["summary"]["arms"][split].items():
         right = [100 * value for value in at["right"]]
         yield (
-            f"| {arm} | {_mean(right):.1f} | {min(right):.1f} – {max(right):.1f} | {_mean(at['tokens']):.1f} "
+            f"| {arm} | {_mean(right):.1f} | {min(right):.1f} to {max(right):.1f} | {_mean(at['tokens']):.1f} "
             f"| {100 * _mean(at['formed']):.1f} | {100 * _mean(at['best']):.1f} |"
         )
     yield ""
@@ -85,15 +87,16 @@ def _contrasts(found: Table, measure: str) -> Iterator[str]:
     for row in found["summary"]["contrasts"]:
         if row["measure"] == measure:
             seeds = ", ".join(f"{scale * gap:+.1f}" for gap in row["seeds"])
+            between = f"{scale * row['low']:+.1f} to {scale * row['high']:+.1f}"
             yield (
-                f"| {row['against']} | {row['split']} | {scale * row['mean']:+.1f} "
-                f"| {scale * row['low']:+.1f} to {scale * row['high']:+.1f} | {_p(row['p'])} | {_p(row['holm'])} | {seeds} |"
+                f"| {row['against']} | {row['split']} | {scale * row['mean']:+.1f} | {between} "
+                f"| {_p(row['p'])} | {_p(row['holm'])} | {seeds} |"
             )
     yield ""
 
 
 def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f"< {SMALLEST}" if value < SMALLEST else f"{value:.3f}"
 
 
 def _steering(found: Table) -> Iterator[str]:
@@ -131,8 +134,7 @@ def _line(x: float, y: float, x2: float, y2: float, *, colour: str = "#bbb", wid
 def frontier(found: Table) -> str:
     """Accuracy over tokens an answer; a dot a seed, one colour an arm; filled: known, hollow: unseen templates."""
     parts = [_line(60, 360, 620, 360), _line(60, 20, 60, 360)]
-    for tokens in range(0, 41, 10):
-        parts.append(_text(60 + 14 * tokens, 378, str(tokens), anchor="middle"))
+    parts += [_text(60 + 14 * tokens, 378, str(tokens), anchor="middle") for tokens in range(0, 41, 10)]
     for share in range(30, 101, 10):
         y = 360 - (share - 30) * 340 / 70
         parts += [_line(60, y, 620, y, colour="#eee"), _text(52, y + 4, f"{share} %", anchor="end")]
@@ -142,9 +144,8 @@ def frontier(found: Table) -> str:
             fill = colour if split == "known" else "white"
             for right, cost in zip(at["right"], at["tokens"], strict=True):
                 x, y = 60 + 14 * cost, 360 - (100 * right - 30) * 340 / 70
-                parts.append(
-                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}"><title>{arm}</title></circle>'
-                )
+                dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}">'
+                parts.append(f"{dot}<title>{arm}</title></circle>")
     for number, (colour, arm) in enumerate(zip(COLOURS, found["summary"]["arms"]["known"], strict=True)):
         parts += [
             f'<circle cx="660" cy="{40 + 22 * number}" r="5" fill="{colour}"/>',

@@ -25,7 +25,7 @@ def figure(result: dict[str, Any], *, split: str, arm: str, measure: str) -> flo
         sum(row[place][number] for row in rows) / sum(row[2] for row in rows)
         for rows in _parts(result, split=split).values()
     ]
-    return sum(shares) / len(shares)
+    return float(sum(shares) / len(shares))
 
 
 def _resampled(result: dict[str, Any], *, split: str, pair: tuple[str, str], measure: str, draws: int,
@@ -56,7 +56,7 @@ def interval(results: Sequence[dict[str, Any]], *, split: str, pair: tuple[str, 
 
 def contrasts(results: Sequence[dict[str, Any]], plan: Plan) -> list[dict[str, Any]]:
     """Every contrast of the plan, with Holm's correction within each measure."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for measure, split, one, two in plan.contrasts:
         gaps = [
             figure(r, split=split, arm=one, measure=measure) - figure(r, split=split, arm=two, measure=measure)

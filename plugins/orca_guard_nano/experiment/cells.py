@@ -61,7 +61,7 @@ def _side_by_side(parts: Iterable[list[Row]]) -> list[Row]:
 def base_pool(number: int, *, path: str, seeds: Sequence[int], plan: Plan) -> list[Batch]:
     """One pool of base documents, a stream for each seed."""
     read = _tokenizer(path)
-    parts = []
+    parts: list[list[Row]] = []
     for seed in seeds:
         rng = Random(f"base {seed} {number}")
         parts.append([
@@ -73,7 +73,7 @@ def base_pool(number: int, *, path: str, seeds: Sequence[int], plan: Plan) -> li
 def arm_pool(number: int, *, path: str, choices: dict[int, Choice], plan: Plan) -> list[Batch]:
     """One pool of questions, each written for every arm of each seed."""
     read = _tokenizer(path)
-    parts = []
+    parts: list[list[Row]] = []
     for seed, choice in choices.items():
         rng = Random(f"arms {seed} {number}")
         parts.append([
@@ -179,7 +179,8 @@ class Bench:
         # All models have as many questions; each works through its own from the shortest to the longest.
         orders = [sorted(range(len(rows)), key=lambda i, rows=rows: len(rows[i])) for rows in prompts]  # type: ignore[misc]
         replies: list[list[tuple[str, int]]] = [[("", 0)] * len(rows) for rows in prompts]
-        end = self.tokenizer.token_to_id(tokens.END)
+        shape: Any = self.config
+        end = int(shape.eos_token_id)
         for start in range(0, len(orders[0]), self.width):
             chunk = [order[start : start + self.width] for order in orders]
             said = fleet.answers(

@@ -104,7 +104,7 @@ def asker(directory: Path, *, device: str = "cpu", width: int = 64) -> Ask:
             chunk = order[start : start + width]
             [said] = fleet.answers([[prompts[i] for i in chunk]], end=model.config.eos_token_id, limit=LIMIT)
             for i, ids in zip(chunk, said, strict=True):
-                replies[i] = tokenizer.decode(ids)
+                replies[i] = str(tokenizer.decode(ids))
         return replies
 
     return _ask

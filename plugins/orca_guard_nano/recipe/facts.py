@@ -1,6 +1,6 @@
 """Closed-book questions about the world, each fact asked in many ways."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
@@ -17,7 +17,7 @@ class Relation:
     ask: Phrasings
     pairs: tuple[tuple[str, str], ...]
     weight: float = 1.0
-    framed: Phrasings = Phrasings(())
+    framed: Phrasings = field(default_factory=lambda: Phrasings(()))
 
     def state(self, subject: str, value: str) -> str:
         """The fact as a sentence."""

@@ -1,8 +1,8 @@
 """Several models of one shape side by side: the same arithmetic as LlamaForCausalLM, once for all of them.
 
 A tiny model leaves a large machine idle between its many small steps. Here every weight carries a leading axis with
-one entry a model, so that one step trains them all; one model alone is a fleet of one. Shapes in the comments: E models,
-B rows, T positions, D width, V vocabulary.
+one entry a model, so that one step trains them all; one model alone is a fleet of one. Shapes: E models, B rows,
+T positions, D width.
 """
 
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,9 @@ class Fleet:
     def _norm(self, x: Tensor, name: str) -> Tensor:
         """Root-mean-square norm of [E, N, D]."""
         x = x.float()
-        return x * (x.square().mean(-1, keepdim=True) + self.epsilon).rsqrt() * self.weights[name][:, None]
+        scale: Tensor = (x.square().mean(-1, keepdim=True) + self.epsilon).rsqrt()
+        normed: Tensor = x * scale * self.weights[name][:, None]
+        return normed
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return torch.bmm(x, self.weights[name].mT)
@@ -69,7 +71,8 @@ class Fleet:
         if place.ndim == 2:
             cos, sin = cos[:, None], sin[:, None]
         one, two = x.chunk(2, -1)
-        return (x * cos + torch.cat((-two, one), -1) * sin).to(x.dtype)
+        turned: Tensor = x * cos + torch.cat((-two, one), -1) * sin
+        return turned.to(x.dtype)
 
     def _attention(self, x: Tensor, layer: str, *, rows: int, place: Tensor, mask: Tensor | None,
                    past: tuple[Tensor, Tensor] | None, keep: Past | None) -> Tensor:  # fmt: skip

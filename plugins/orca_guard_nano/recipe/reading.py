@@ -616,7 +616,8 @@ def _noun_tie(noun: str, *, subject: Maker, value: Maker) -> Tie:
         _ask("The {k} of {s} is {v}.", "{s}'s {k} is {v}.", "{v} is the {k} of {s}.", "{s} has {v} as {k}.",
              "{s} chose {v} as {k}.", "For {s}, the {k} is {v}.").put(k=noun),
         _ask("What is the {k} of {s}?", "What is {s}'s {k}?", "Which {k} does {s} have?", "Tell me the {k} of {s}.",
-             "What {k} has {s}?", "{s} has which {k}?", "Who or what is the {k} of {s}?", "the {k} of {s}?").put(k=noun),
+             "What {k} has {s}?", "{s} has which {k}?", "Who or what is the {k} of {s}?",
+             "the {k} of {s}?").put(k=noun),
         _ask("Whose {k} is {v}?", "Who or what has the {k} {v}?", "Of what is {v} the {k}?").put(k=noun),
     )  # fmt: skip
 
@@ -628,14 +629,16 @@ def _verb_tie(past: str, plain: str, *, subject: Maker, value: Maker) -> Tie:
              "{s} never {d} {v} again.", "Once {s} {d} {v}.").put(d=past, b=plain),
         _ask("What did {s} {b}?", "Who or what did {s} {b}?", "Which one did {s} {b}?", "{s} {d} what?",
              "Tell me what {s} {d}.").put(d=past, b=plain),
-        _ask("Who {d} {v}?", "Who or what {d} {v}?", "Which one {d} {v}?", "By whom was {v} seen, who {d} it?").put(d=past),
+        _ask("Who {d} {v}?", "Who or what {d} {v}?", "Which one {d} {v}?",
+             "By whom was {v} seen, who {d} it?").put(d=past),
     )  # fmt: skip
 
 
 def _place_tie(preposition: str, *, subject: Maker, value: Maker) -> Tie:
     return Tie(
         f"place-{preposition}", subject, value,
-        _ask("{s} is {k} {v}.", "{s} stands {k} {v}.", "You see {s} {k} {v}.", "{s} was put {k} {v}.").put(k=preposition),
+        _ask("{s} is {k} {v}.", "{s} stands {k} {v}.", "You see {s} {k} {v}.",
+             "{s} was put {k} {v}.").put(k=preposition),
         _ask("What is {s} {k}?", "{k} what is {s}?", "{s} is {k} what?", "Tell me what {s} is {k}.").put(k=preposition),
         _ask("What is {k} {v}?", "Who or what is {k} {v}?", "What stands {k} {v}?").put(k=preposition),
     )  # fmt: skip
@@ -686,7 +689,8 @@ FILLERS: Final = (
     "It is a nice place.",
     "There was a lot of noise.",
     "The story is old.",
-) + wordings.FILLERS
+    *wordings.FILLERS,
+)
 
 
 def _sentence(text: str) -> str:

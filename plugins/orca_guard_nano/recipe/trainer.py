@@ -29,8 +29,8 @@ def schedule(progress: float, *, warmup: float, cooldown: float) -> float:
 class Trainer:
     """Weights of several models of one shape, and how they move."""
 
-    def __init__(self, config: LlamaConfig, weights: Weights, *, device: torch.device, matrix_rate: Sequence[float] | float,
-                 other_rate: float, average: float) -> None:  # fmt: skip
+    def __init__(self, config: LlamaConfig, weights: Weights, *, device: torch.device,
+                 matrix_rate: Sequence[float] | float, other_rate: float, average: float) -> None:  # fmt: skip
         self.device, self.keep = device, average
         self.fleet = Fleet(config, {name: weight.to(device) for name, weight in weights.items()})
         named: dict[str, Any] = self.fleet.weights
@@ -79,9 +79,9 @@ class Trainer:
                 self._move(*held)
             self.memory = self.memory or graph.pool()
             self.graphs[shape] = (graph, *held)
-        graph, *held = self.graphs[shape]
-        held[0].copy_(ids, non_blocking=True)
-        held[1].copy_(learned, non_blocking=True)
+        graph, places, marks = self.graphs[shape]
+        places.copy_(ids, non_blocking=True)
+        marks.copy_(learned, non_blocking=True)
         graph.replay()
 
     def losses(self) -> list[float]:

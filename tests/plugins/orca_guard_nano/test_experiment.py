@@ -142,7 +142,7 @@ def test_contrasts_find_what_was_put_in() -> None:
 def test_the_page_follows_from_the_results() -> None:
     sys.path.insert(0, str(ROOT / "docs"))
     try:
-        import nano_figures  # type: ignore[import-not-found]
+        import nano_figures
     finally:
         sys.path.pop(0)
     found = json.loads(nano_figures.RESULTS.read_text("utf-8"))

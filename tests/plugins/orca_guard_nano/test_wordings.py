@@ -7,8 +7,8 @@ from orca_guard_nano.recipe.items import CATEGORIES, NOT_STATED, READING, Phrasi
 
 TABLES = [
     *(relation.ask for relation in facts.RELATIONS), facts.COUNT_ASK, facts.PART_ASK,
-    *arithmetic.SPOKEN.values(), arithmetic.ASKED, arithmetic.STARTS, arithmetic.GAINS, arithmetic.LOSSES, arithmetic.ENDS,
-    arithmetic.TIMES, arithmetic.SHARES, arithmetic.ORDER,
+    *arithmetic.SPOKEN.values(), arithmetic.ASKED, arithmetic.STARTS, arithmetic.GAINS, arithmetic.LOSSES,
+    arithmetic.ENDS, arithmetic.TIMES, arithmetic.SHARES, arithmetic.ORDER,
     *(form for _, form, _ in compositions.POINTERS), *compositions.TARGETS.values(), compositions.RANKED,
     *(form for _, form, _ in compositions.COMPARED), compositions.MANY_LEGS, compositions.MANY_UNITS,
     *compositions.CHECKED.values(),
