@@ -126,6 +126,9 @@ class Deriver:
     ) -> dict[str, Worth] | None:
         """The scores of its answer, none where it has none; None where they cannot be known."""
         self._check_disposition(record, place)
+        if item is not None and record.answer is not None and bool(item.given) is not (not record.passes):
+            what = "its answer was given, and asked for" if item.given else "there is an answer, and nobody was asked"
+            self._fault("dispositions", record, place, what)
         found = self._check_reading(record, item, place)
         if record.disposition is not Disposition.ANSWERED:
             if record.judged:
@@ -285,6 +288,7 @@ def _contradiction(record: Record) -> str:
     """What cannot stand together in one record of a question, whatever the model and the guards said."""
     action, outcome = record.action, record.outcome
     shown = action in _SHOWN
+    given = not record.attempts and not record.passes
     empty = action is Action.ABSTAIN and outcome is Outcome.EMPTY
     stopped = any(verdict.stage == "input" and verdict.effect not in _SHOWN for verdict in record.verdicts)
     blocked = action is not Action.BLOCK or any(verdict.effect is Action.BLOCK for verdict in record.verdicts)
@@ -298,7 +302,10 @@ def _contradiction(record: Record) -> str:
         (blocked, "it is blocked, and no guard blocked it"),
         (len(record.attempts) <= len(record.passes), "it has more attempts than passes"),
         (not any(one in _SHOWN for one in record.attempts[:-1]), "it was tried again after guards let it through"),
-        (not shown or record.attempts[-1:] in {(Action.ALLOW,), (Action.REDACT,)}, "no attempt was let through"),
+        (
+            not shown or given or record.attempts[-1:] in {(Action.ALLOW,), (Action.REDACT,)},
+            "no attempt was let through",
+        ),
     )
     return next((why for holds, why in rules if not holds), "")
 
