@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from statistics import NormalDist, fmean
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 CONFIDENCE = 0.95
 
@@ -180,11 +180,11 @@ CLASSED = frozenset({"balanced", "gap", "agreement"})
 
 
 def _mean(rows: Sequence[Row]) -> Estimate:
-    known = [row for row in rows if row[0] is not None]
+    # Mostly nothing is missing: then all three are one, and a sample of many items is held in memory once.
+    whole = all(row[0] is not None for row in rows)
+    known = rows if whole else [row for row in rows if row[0] is not None]
     complete = {row[2] for row in rows} == {row[2] for row in known}
     scored = linear(filled(known, 0.0))
-    # Mostly nothing is missing: then all three are one, and a sample of many items is held in memory once.
-    whole = len(known) == len(rows)
     worst, best = (scored if whole else linear(filled(rows, missing)) for missing in (0.0, 1.0))
     return Estimate(
         value=scored.value if known and complete else None,
@@ -199,8 +199,8 @@ def _mean(rows: Sequence[Row]) -> Estimate:
 
 
 def filled(rows: Iterable[Row], missing: float) -> list[tuple[float, str, str]]:
-    """The rows with this for every score that is missing."""
-    return [(missing if score is None else score, cluster, name) for score, cluster, name in rows]
+    """The rows with this for every score that is missing; of many items, those that have one are not copied."""
+    return [(missing, row[1], row[2]) if row[0] is None else cast("tuple[float, str, str]", row) for row in rows]
 
 
 # --- a mean, and how many independent items it is worth ------------------------------------------------
@@ -285,7 +285,7 @@ def linear(rows: Sequence[tuple[float, str, str]]) -> Linear:
     means = {name: math.fsum(score for score, _, other in rows if other == name) / counts[name] for name in counts}
     residuals: dict[str | int, float] = {}
     weights: dict[str | int, float] = {}
-    for (which, name), scores in sorted(cells.items(), key=_class_of):
+    for (which, name), scores in cells.items() if len(counts) == 1 else sorted(cells.items(), key=_class_of):
         weight = 1 / (len(counts) * counts[name])
         residual = (math.fsum(scores) - len(scores) * means[name]) * weight
         residuals[which] = residuals.get(which, 0.0) + residual

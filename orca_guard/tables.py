@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from sys import intern
@@ -240,7 +241,7 @@ class Cell:
         clusters = [self.table.clusters[position] for position in self.positions]
         classes = self.table.classes.get(self.metric["over"])
         of = [classes[position] for position in self.positions] if classes else ()
-        scores = [1.0 if gate.sign > 0 else 0.0] * len(clusters)
+        scores = _best_scores(self.metric["aggregate"], gate.sign, of, len(clusters))
         sample = replace(plain, scores=scores, clusters=clusters, classes=of)
         if gate.baseline:
             step = difference(sample, sample, by_class=self.metric["aggregate"] == "balanced")
@@ -269,6 +270,20 @@ class Cell:
     def _told(self, number: float) -> float:
         """On the scale that figures are told in."""
         return 2 * number - 1 if self.metric["scale"] == "signed" else number
+
+
+def _best_scores(aggregate: str, sign: int, classes: Sequence[str], items: int) -> list[float]:
+    """Scores that make a number as large (sign 1) or as small as it can be."""
+    if aggregate == "agreement" and sign < 0:  # items of one class come out right and wrong by turns
+        seen = Counter[str]()
+        turns = []
+        for name in classes:
+            turns.append(float(seen[name] % 2))
+            seen[name] += 1
+        return turns
+    if aggregate == "gap" and sign > 0:  # one class comes out right, and no other
+        return [float(name == min(classes)) for name in classes]
+    return [1.0 if sign > 0 else 0.0] * items
 
 
 def digests_in(value: Any) -> set[str]:

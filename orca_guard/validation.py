@@ -257,16 +257,14 @@ def calibrated(
     sets = _by(report, lambda row: row.set or data.name)
     if relevant and relevant not in sets:
         raise UsageError(f"no row to report on is of a set {relevant!r}. There is: {', '.join(sets)}.")
-    for name, rows in (("dev", dev), ("report", report)):
-        _check_enough(f"the {name} part", rows)
-    for name, rows in sets.items():
-        _check_enough(f"the report part of {name}", rows)
+    parts = {"the dev part": dev, "the report part": report}
+    for name, rows in (parts | {f"the report part of {name}": rows for name, rows in sets.items()}).items():
+        _check_enough(name, rows)
     started = time.perf_counter()
     every = scored(pipeline, [*dev, *report], step=lambda done: step(done, len(dev) + len(report)))
     seconds = time.perf_counter() - started
     threshold = threshold_under(every[: len(dev)], bound)
     told = _by(every[len(dev) :], lambda one: one.row.set or data.name)
-    evidence = [_on(name, rows, threshold) for name, rows in told.items()]
     characters = sum(len(row.text) + sum(map(len, row.context)) for row in (*dev, *report))
     return OperatingPoint(
         guard=table.name,
@@ -275,7 +273,7 @@ def calibrated(
         threshold=threshold,
         bound=bound,
         dev=labelled.told(dev),
-        sets=tuple(operating.worst_first(evidence)),
+        sets=tuple(operating.worst_first([_on(name, rows, threshold) for name, rows in told.items()])),
         relevant=relevant,
         unscored=sum(one.score is None for one in every),
         ms=round(seconds * 1e6 * CHARACTERS / max(1, characters), 3),

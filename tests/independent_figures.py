@@ -1,7 +1,7 @@
 """Figures, gates and verdict of a bundle computed again, from docs/bundle.md with the standard library alone.
 
-It takes records as they are (`independent_verifier.py` does not), and rates corrected for what a scorer misses, and
-agreement, too. Benchmarks that may stop early are for `independent_stops.py`.
+It takes records as they are (`independent_verifier.py` does not). Benchmarks that may stop early are for
+`independent_stops.py`.
 """
 
 from __future__ import annotations
@@ -103,7 +103,26 @@ def bounded(rows: list[Row], tail: float) -> tuple[float | None, float, float]:
     return value, interval(filled(rows, 0), tail)[0], interval(filled(rows, 1), tail)[1]
 
 
+def agreed(metric: Json, found: list[Row]) -> list[Row]:
+    """What a metric's rows are: of agreement one a class with several items, of others they are as they stand."""
+    if metric["aggregate"] != "agreement":
+        return found
+    classes: dict[str, list[Row]] = {}
+    for row in found:
+        if row[0] != "outside":
+            classes.setdefault(row[2], []).append(row)
+    several = [rows for rows in classes.values() if len(rows) > 1]
+    pairs = [[(a, b) for n, (a, *_) in enumerate(rows) for b, *_ in rows[:n]] for rows in several]
+    scores = [
+        None if any(None in both for both in of) else math.fsum(a * b + (1 - a) * (1 - b) for a, b in of) / len(of)
+        for of in pairs
+    ]
+    return [(score, rows[0][1], "") for score, rows in zip(scores, several, strict=True)]
+
+
 def estimate(metric: Json, found: list[Row], tail: float) -> tuple[float | None, float, float]:
+    if metric["aggregate"] == "agreement":
+        return bounded(agreed(metric, found), tail)
     rows = [(y, cluster, name if metric["over"] else "") for y, cluster, name in found if y != "outside"]
     names = {name if metric["over"] else "" for *_, name in found}
     rows += [(None, "", name) for name in names - {name for *_, name in rows}]
@@ -150,6 +169,65 @@ def step(metric: Json, one: list[Row], other: list[Row], tail: float) -> tuple[f
     return None if value is None else by * value, low, high
 
 
+# --- rates corrected for what a scorer misses ------------------------------------------------------
+
+
+def quantiles(hits: float, misses: float, places: list[float]) -> list[float]:
+    """Of a beta distribution with half a hit and half a miss more, at many places, each found from the one before."""
+    a, b = hits + 0.5, misses + 0.5
+    order = sorted(range(len(places)), key=places.__getitem__)
+    found, x = [0.0] * len(places), quantile(a, b, places[order[0]])
+    whole = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    for n in order:
+        for _ in range(40):
+            x = min(1 - 1e-16, max(1e-300, x))
+            slope = math.exp(whole + (a - 1) * math.log(x) + (b - 1) * math.log1p(-x))
+            step = (beta(a, b, x) - places[n]) / (slope or 1e-300)
+            step /= max(0.5, 1 - step / 2 * ((a - 1) / x - (b - 1) / (1 - x)))
+            x = min((x + 1) / 2, max(x / 2, x - step))
+            if abs(step) < 1e-13:
+                break
+        found[n] = x
+    return found
+
+
+def points() -> list[list[float]]:
+    g = 1.0
+    for _ in range(60):
+        g = (1 + g) ** 0.25
+    return [[(0.5 + n / g**power) % 1 for n in range(1, 4097)] for power in (1, 2, 3)]
+
+
+def corrected(quality: Json | None, group: str, rows: list[Row], tail: float) -> Json:
+    """`corrected` of a figure, but for its words; nothing at all where its value is enough: that there is none."""
+    if not quality:
+        return {"corrected": None}
+    counts = quality["counts"].get(group)
+    kept = [(y, cluster, "") for y, cluster, _ in rows if y != "outside"]
+    known = [row for row in kept if row[0] is not None]
+    if counts is None or not known:
+        return {"corrected": {"value": None}}
+    tp, fn, tn, fp = (counts[key] for key in ("tp", "fn", "tn", "fp"))
+    sensitivity, specificity = (x / (x + y) if x + y else 0.0 for x, y in ((tp, fn), (tn, fp)))
+    if sensitivity + specificity - 1 < 0.3:
+        return {"corrected": {"value": None}}
+    one, two, three = points()
+    right, left = quantiles(tp, fn, two), quantiles(tn, fp, three)
+
+    def rate(part: list[Row], q: float) -> float:
+        p, worth, _, _, floor = linear(part)
+        n = worth if floor >= 10 else 0.0
+        seen, rates = quantiles(p * n, (1 - p) * n, one), []
+        for k, (y, se, sp) in enumerate(zip(seen, right, left, strict=True)):
+            knows = se + sp - 1
+            rates.append(min(1.0, max(0.0, (y + sp - 1) / knows)) if knows > 0 else float(k % 2))
+        return sorted(rates)[min(4095, max(0, math.floor(q * 4096)))]
+
+    low, high = rate(filled(kept, 0), tail), rate(filled(kept, 1), 1 - tail)
+    told = {"value": rate(known, 0.5), "low": low, "high": high}
+    return {"corrected": told | {"sensitivity": sensitivity, "specificity": specificity}}
+
+
 def rows_of(run: Run, name: str, subject: str, metric: Json, group: str) -> tuple[list[Row], Json]:
     key, _, value = group.partition("=")
     found = [i for i in run.items if i["benchmark"] == name and (not group or i["groups"].get(key) == value)]
@@ -168,12 +246,13 @@ def figures(run: Run) -> Iterator[Json]:
             for group in ["", *by] if entry["name"] not in sequential(run.plan) else []:
                 rows, counts = rows_of(run, entry["name"], subject["name"], metric, group)
                 value, low, high = estimate(metric, rows, 0.025)
-                scored = [cluster for y, cluster, _ in rows if y not in {None, "outside"}]
+                outside, kept = sum(row[0] == "outside" for row in rows), agreed(metric, rows)
+                scored = [cluster for y, cluster, _ in kept if y not in {None, "outside"}]
                 told: Json = {"group": group, "value": value, "low": low, "high": high, "counts": counts}
                 told["circular"] = shared(metric["quality"], subject)
-                apart = {"unscored": sum(r[0] is None for r in rows), "outside": sum(r[0] == "outside" for r in rows)}
-                told |= apart | {"n": len(scored), "clusters": clusters(scored)}
-                yield which | (told if metric["aggregate"] != "agreement" else {"group": group, "counts": counts})
+                told |= {"unscored": sum(y is None for y, *_ in kept), "outside": outside}
+                told |= {"n": len(scored), "clusters": clusters(scored)}
+                yield which | told | corrected(metric["quality"], group, kept, 0.025)
 
 
 def shared(quality: Json | None, subject: Json) -> list[str]:
@@ -206,13 +285,16 @@ def check_gates(run: Run) -> None:
         mine = [m for m in entry["metrics"] if m["name"] == gate["metric"]] if entry else []
         names = [s["name"] for s in subjects(plan, entry) if s["name"] != own] if entry else [""]
         for subject in [gate["subject"]] if gate["subject"] else names or [""]:
-            if gate["sequential"] or any(m["quality"] or m["aggregate"] == "agreement" for m in mine):
-                rulings.append(rows.pop(0)["ruling"])  # it rests on what is not recomputed here
+            if gate["sequential"]:
+                rulings.append(rows.pop(0)["ruling"])  # it is for the other script
                 continue
             f, sign = looked(run, gate, entry, subject) or (None, None, None, 0), 1 if gate["at_most"] is None else -1
             limit = gate["at_least" if sign > 0 else "at_most"] if gate["margin"] is None else -gate["margin"]
             told, n = dict(zip(("value", "low", "high"), f, strict=False)), f[3]
             good = told["value"] is not None and n >= 10 and not gate["labels"]
+            good = good and not any(
+                shared(m["quality"], s) for m in mine for s in plan["arms"] if s["name"] in {subject, own}
+            )
             holds = good and sign * told["low" if sign > 0 else "high"] >= sign * limit
             missed = good and sign * told["high" if sign > 0 else "low"] < sign * limit
             rulings.append("pass" if holds else "fail" if missed else "inconclusive")
@@ -229,11 +311,22 @@ def looked(run: Run, gate: Json, entry: Json | None, subject: str) -> Any:
         return None
     both = [s for s in (subject, f"{gate['baseline_run']}{gate['baseline']}") if s]
     found, tail = [rows_of(run, gate["benchmark"], s, metric, gate["group"])[0] for s in both], 1 - gate["confidence"]
+    empty = not found[0]
+    found = [agreed(metric, rows) for rows in found]
+    metric = metric | {"aggregate": "mean"} if metric["aggregate"] == "agreement" else metric
     good = [[row[0] not in {None, "outside"} for row in rows] for rows in found]
     n = clusters([row[1] for row, *fine in zip(found[0], *good, strict=True) if all(fine)])
-    if not found[0]:
+    if empty:
         return None
-    return *(step(metric, found[0], found[1], tail) if gate["baseline"] else estimate(metric, found[0], tail)), n
+    if gate["baseline"]:
+        return *step(metric, found[0], found[1], tail), n
+    value, low, high = estimate(metric, found[0], tail)
+    if not metric["quality"]:
+        return value, low, high, n
+    both = corrected(metric["quality"], gate["group"], found[0], tail)["corrected"]
+    if both["value"] is None:
+        return value, 0.0, 1.0, n
+    return value, min(low, both["low"]), max(high, both["high"]), n
 
 
 def verify(folder: Path) -> None:
@@ -246,8 +339,9 @@ def verify(folder: Path) -> None:
             row = records.setdefault((b["benchmark"], item, b["run"] + b["subject"]), {"scores": {}, "disposition": ""})
             row["scores"][b["metric"]] = y
     usual = [figure for figure in seal["figures"] if figure["benchmark"] not in sequential(plan)]
-    pairs = zip(figures(run := Run(plan, seal, items, records)), usual, strict=True)
-    assert all(same(b | a, b) for a, b in pairs), "a figure is another"
+    for a, b in zip(figures(run := Run(plan, seal, items, records)), usual, strict=True):
+        a["corrected"] = a["corrected"] and b["corrected"] | a["corrected"]  # with its words
+        assert same(b | a, b), f"a figure is {b} and should be {a}"
     check_gates(run)
 
 

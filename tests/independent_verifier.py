@@ -12,7 +12,6 @@ import json
 import math
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,24 +139,6 @@ def shard(path: Path, plan: str) -> tuple[Json, list[Json], Json]:
     return opened, [fields for fields in rest if fields["kind"] == "item"], sealed
 
 
-def check_agreements(plan: Json, seal: Json, items: list[Json], records: dict[Any, Json]) -> None:
-    metrics = {(b["name"], m["name"]): m for b in plan["benchmarks"] for m in b["metrics"]}
-    for figure in seal["figures"]:
-        metric, (key, _, value) = metrics[figure["benchmark"], figure["metric"]], figure["group"].partition("=")
-        classes = defaultdict[str, list[Any]](list)
-        for item in (i for i in items if i["benchmark"] == figure["benchmark"] and metric["aggregate"] == "agreement"):
-            score = records[item["benchmark"], item["id"], figure["subject"]]["scores"][metric["name"]]
-            if score != "outside" and item["groups"].get(key, "") == value:
-                classes[item["groups"][metric["over"]]].append(score)
-        several = [y for y in classes.values() if len(y) > 1]
-        pairs = [[(a, b) for n, a in enumerate(y) for b in y[:n]] for y in several if None not in y]
-        each = [math.fsum(a * b + (1 - a) * (1 - b) for a, b in both) / len(both) for both in pairs]
-        wanted = (math.fsum(each) / len(each) if each else None, len(each), len(several) - len(each))
-        told = (figure["value"], figure["n"], figure["unscored"])
-        near = all(a == b or abs((a or 0) - (b or 0)) < 1e-9 for a, b in zip(wanted, told, strict=True))
-        assert metric["aggregate"] != "agreement" or near, f"it is {told} and should be {wanted}"
-
-
 def check_order(plan: Json, items: list[Json]) -> None:
     seed = plan["nonce"] or plan["seed"]
     for name in {gate["benchmark"] for gate in plan["gates"] if gate["sequential"]}:
@@ -209,7 +190,6 @@ def verify(run: Path) -> None:
     bare = ({k: v for k, v in r.items() if k not in {"n", "prev", "seconds", "sureness"}} for r in records.values())
     each = sorted(hashlib.sha256(canonical(record).encode()).digest() for record in bare)
     assert seal["results"] == digest(b"".join(each)), "the results are others"
-    check_agreements(plan, seal, items, records)
 
 
 if __name__ == "__main__":

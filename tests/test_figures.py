@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orca_guard.errors import BadInput
-from orca_guard.figures import differences, figures_of, results_digest
+from orca_guard.figures import best_case, differences, figures_of, results_digest
+from orca_guard.gates import Gate
 from orca_guard.items import ACCURACY, Disposition, Metric, metric_json
 from orca_guard.stats import Sample, mean
 
@@ -263,3 +264,38 @@ def test_missing_strange_and_repeated_figures_are_named() -> None:
         "sums else accuracy: recorded, and there is no such figure",
         "a figure without a name: recorded, and there is no such figure",
     ]
+
+
+# --- the best that there could be --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "limit", "value"),
+    [
+        ("mean", {"at_least": 0.5}, 1.0),
+        ("mean", {"at_most": 0.5}, 0.0),
+        ("balanced", {"at_most": 0.5}, 0.0),
+        ("agreement", {"at_least": 0.5}, 1.0),
+        ("agreement", {"at_most": 0.5}, 0.0),
+        ("gap", {"at_most": 0.5}, 0.0),
+        ("gap", {"at_least": 0.5}, 1.0),
+    ],
+)
+def test_the_best_case_is_the_best_that_scores_can_make(aggregate: str, limit: dict[str, Any], value: float) -> None:
+    over = "" if aggregate == "mean" else "pair" if aggregate == "agreement" else "half"
+    metric = metric_json(Metric(name="m", aggregate=aggregate, over=over))
+    plan = PLAN | {"benchmarks": [{"name": "b", "kind": "question", "metrics": [metric]}], "gates": []}
+    items = [
+        {
+            "benchmark": "b",
+            "id": f"{n}",
+            "digest": "",
+            "cluster": "",
+            "groups": {"pair": f"{n // 2}", "half": f"{n % 2}"},
+        }
+        for n in range(40)
+    ]
+    gate = Gate(benchmark="b", metric="m", **limit)
+    found = best_case(plan, items)(gate, plan["arms"][0]["name"])
+    assert found is not None
+    assert found.value == value

@@ -67,7 +67,7 @@ def test_there_are_enough_to_agree_on() -> None:
 def test_it_is_small_and_shares_nothing() -> None:
     for script in SCRIPTS:
         text = script.read_text("utf-8")
-        assert len(text.splitlines()) <= 260
+        assert len(text.splitlines()) <= 350
         assert "orca_guard" not in text
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from orca_guard.items import Item
-from orca_guard.reports.gather import DISPOSITIONS, MARKS, NOT_SEEN, Column, Table
+from orca_guard.reports.gather import DISPOSITIONS, MARKS, Column, Table
 from orca_guard.stats import Sample, mean
 
 CONFIDENCE = 0.99
@@ -138,8 +138,3 @@ def percent(value: float) -> str:
 def told(rate: Rate) -> str:
     """A rate for people, with its interval."""
     return f"{percent(rate.value)} ({percent(rate.low).removesuffix(' %')} to {percent(rate.high)} of {rate.n})"
-
-
-def unseen(column: Column) -> int:
-    """Planned records that are not here."""
-    return column.mark.count(NOT_SEEN)

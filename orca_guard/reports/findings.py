@@ -17,7 +17,6 @@ from orca_guard.reports.evidence import (
     percent,
     share,
     told,
-    unseen,
     without,
 )
 from orca_guard.reports.gather import MARKS, NOT_SEEN, Gathered, Table
@@ -116,9 +115,16 @@ def _unscored(view: View) -> Iterator[Anomaly]:
 
 
 def _missing(view: View) -> Iterator[Anomaly]:
-    if count := unseen(view.column):
-        planned = len(view.column.mark)
+    planned = view.table.asked
+    if (count := planned - view.column.records) > 0:
         yield _finding(view, "missing", f"{count} of {planned} planned records are not here", count / planned)
+
+
+def _kept(view: View) -> Iterator[Anomaly]:
+    """Not computed in this run."""
+    if kept := view.column.kept:
+        what = f"{kept} of {len(view.seen)} records rest on answers kept from earlier runs"
+        yield _finding(view, "cached", what, kept / len(view.seen))
 
 
 # --- where records fail ------------------------------------------------------------------------
@@ -291,6 +297,7 @@ DETECTORS: tuple[Detector, ...] = (
     _guard_errors,
     _unscored,
     _missing,
+    _kept,
     _groups,
     _length,
     _drift,

@@ -72,6 +72,7 @@ class Record(msgspec.Struct, frozen=True):
     strategy: str
     tokens: tuple[int, int]
     seconds: float
+    cached: int = 0
 
     @property
     def given(self) -> bool:
@@ -105,6 +106,7 @@ class Column:
         choice: which continuation was best; of a tie, `NOT_SEEN`.
         shortest: 1 where the best continuation has the fewest tokens, and not all have the same.
         offset: of the line in its shard, and the number of the shard.
+        kept: records that rest on answers kept from earlier runs.
     """
 
     disposition: array[int]
@@ -126,6 +128,7 @@ class Column:
     tokens: list[int] = field(default_factory=lambda: [0, 0])
     seconds: float = 0.0
     records: int = 0
+    kept: int = 0
 
     @classmethod
     def of(cls, items: int, metrics: Iterable[str]) -> Column:
@@ -184,6 +187,7 @@ class Column:
         self.tokens[0] += record.tokens[0]
         self.tokens[1] += record.tokens[1]
         self.seconds += record.seconds
+        self.kept += bool(record.cached)
         self.records += 1
         if record.value and len(self.addresses) < GOLD_SAMPLE:
             self.addresses.setdefault(self.value[at], record.value)
@@ -223,6 +227,7 @@ class Table:
         groups: key → value → positions.
         columns: by subject.
         questions: position → address of the item's text, of the first `GOLD_SAMPLE` items.
+        stop: where asking stopped by its rule, as the seal says; None where it did not.
     """
 
     entry: Mapping[str, Any]
@@ -232,6 +237,12 @@ class Table:
     groups: dict[str, dict[str, array[int]]] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
     questions: dict[int, str] = field(default_factory=dict)
+    stop: int | None = None
+
+    @property
+    def asked(self) -> int:
+        """How many items there should be records of."""
+        return len(self.clusters) if self.stop is None else self.stop
 
     def place(self, item: ItemLine) -> None:
         """The next item."""
@@ -282,7 +293,10 @@ def _tables(bundle: Bundle, plan: Mapping[str, Any]) -> dict[str, Table]:
         if item.benchmark not in tables:
             raise BadInput(f"items.jsonl has an item of {item.benchmark!r}, which is not planned")
         tables[item.benchmark].place(item)
-    for table in tables.values():
+    stopped = bundle.read_seal().get("stopped", {}) if bundle.seal.is_file() else {}
+    for name, table in tables.items():
+        stop = stopped.get(name) if isinstance(stopped, Mapping) else None
+        table.stop = stop if type(stop) is int and 0 <= stop <= len(table.clusters) else None
         subjects = plan["arms" if table.entry["kind"] == "question" else "models"]
         metrics = [metric["name"] for metric in table.entry["metrics"]]
         table.columns.update({row["name"]: Column.of(len(table.clusters), metrics) for row in subjects})

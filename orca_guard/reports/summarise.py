@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from orca_guard.reports.summary import (
     Check,
     Corrected,
     Figure,
+    Gap,
     Gate,
     GuardCount,
     Judged,
@@ -86,7 +87,7 @@ def _summary(
     records = list(excerpts.records_of(gathered, chosen))
     said = list(statements(bundle)) if seal else []
     texts = texts_at(bundle, _wanted(gathered) | {a for r in records for a in excerpts.addresses_of(r)})
-    benchmarks = tuple(_benchmark(row) for row in plan["benchmarks"])
+    benchmarks = tuple(_benchmark(row, plan) for row in plan["benchmarks"])
     figures = _figures(plan, seal)
     listed = coverage.frameworks(benchmarks)
     arms = tuple(_arm(row) for row in plan["arms"])
@@ -107,7 +108,11 @@ def _summary(
         arms=arms,
         models=tuple(_model(row) for row in plan["models"]),
         benchmarks=benchmarks,
-        not_measured=(*coverage.gaps(plan, benchmarks, listed), *coverage.unjudged(plan, figures)),
+        not_measured=(
+            *_not_needed(gathered),
+            *coverage.gaps(plan, benchmarks, listed),
+            *coverage.unjudged(plan, figures),
+        ),
         coverage=listed,
         limitations=coverage.limitations(benchmarks, figures, {arm.name: arm.model for arm in arms}),
         published=coverage.published(protocols, figures),
@@ -158,19 +163,18 @@ def _run(bundle: Bundle, plan: Mapping[str, Any], seal: Mapping[str, Any], gathe
         seed=plan["seed"],
         nonce=plan["nonce"],
         records=sum(column.records for column in columns),
-        planned=plan["records"] - sum(_not_asked(plan, seal)),
+        planned=sum(table.asked * len(table.columns) for table in gathered.tables.values()),
         attempt=seal.get("attempt", 0),
         earlier=tuple(str(row.get("run", "")) for row in seal.get("earlier", ())),
         environment={str(key): str(value) for key, value in {**environment, **packages}.items() if value},
     )
 
 
-def _not_asked(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> list[int]:
-    """Records of benchmarks that stopped by their rule."""
-    rows = {row["name"]: row for row in plan["benchmarks"]}
-    subjects = {kind: len(plan["arms" if kind == "question" else "models"]) for kind in ("question", "score")}
-    stopped: Mapping[str, int] = seal.get("stopped", {})
-    return [(rows[name]["items"] - items) * subjects[rows[name]["kind"]] for name, items in stopped.items()]
+def _not_needed(gathered: Gathered) -> Iterator[Gap]:
+    for name, table in gathered.tables.items():
+        if left := len(table.clusters) - table.asked:
+            what = f"{left} of {len(table.clusters)} items of {name}"
+            yield Gap(what=what, why="asking stopped when all its gates had ruled; the bounds hold all the same")
 
 
 def _arm(row: Mapping[str, Any]) -> Arm:
@@ -200,7 +204,7 @@ def _model(row: Mapping[str, Any]) -> Model:
     return Model(name=row["name"], digest=row["digest"], weights=str(row["identity"].get("weights", "")))
 
 
-def _benchmark(row: Mapping[str, Any]) -> Benchmark:
+def _benchmark(row: Mapping[str, Any], plan: Mapping[str, Any]) -> Benchmark:
     plugin = row.get("plugin", {})
     return Benchmark(
         name=row["name"],
@@ -211,6 +215,7 @@ def _benchmark(row: Mapping[str, Any]) -> Benchmark:
         items=row["items"],
         not_covered=len(row["not_covered"]),
         covers=tuple(map(str, row.get("covers", ()))),
+        sequential=any(g["benchmark"] == row["name"] and g.get("sequential") is True for g in plan["gates"]),
         credits={metric["name"]: {"answered": 1.0, **metric["credit"]} for metric in row["metrics"]},
     )
 
@@ -221,8 +226,9 @@ def _figures(plan: Mapping[str, Any], seal: Mapping[str, Any]) -> tuple[Figure, 
 
 
 def _figure(row: Mapping[str, Any], metric: Mapping[str, Any]) -> Figure:
-    """Bounds of too few clusters are those of knowing nothing, and no interval."""
-    known = row["clusters"] >= LEAST_CLUSTERS
+    """Bounds that say nothing, as those of too few clusters, are no interval."""
+    whole = (-1.0 if metric["scale"] == "signed" else 0.0, 1.0)
+    known = row["clusters"] >= LEAST_CLUSTERS and (row["low"], row["high"]) != whole
     return Figure(
         **{key: row[key] for key in ("benchmark", "subject", "metric", "group", "value", "n", "clusters", "unscored")},
         low=row["low"] if known else None,
@@ -325,7 +331,7 @@ def _account(benchmark: str, subject: str, table: Table) -> Account:
         benchmark=benchmark,
         subject=subject,
         records=column.records,
-        missing=len(column.mark) - column.records,
+        missing=max(0, table.asked - column.records),
         dispositions={d.value: ended[number] for number, d in enumerate(DISPOSITIONS) if ended[number]},
         marks={mark.value: marks[number] for number, mark in enumerate(MARKS)},
         cut=sum(cut for cut, d in zip(column.cut, column.disposition, strict=True) if d == answered),

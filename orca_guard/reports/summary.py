@@ -103,6 +103,7 @@ class Benchmark:
         not_covered: items that fit no model.
         covers: what it says that it covers, such as `nist-ai-600-1/confabulation`.
         credits: metric → disposition → what it is worth; null is unscored, and `outside` no case of what is measured.
+        sequential: whether asking may stop as soon as its gates have ruled.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Benchmark:
     not_covered: int
     covers: tuple[str, ...]
     credits: Mapping[str, Mapping[str, float | str | None]]
+    sequential: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,7 @@ def _rated(row: Row) -> dict[str, Any]:
     return {"request": Score(context=context, continuations=tuple(f" {answer}" for answer in row.answers))}
 
 
-# --- the scores of Parrish et al. 2022, section 4 ----------------------------------------------
+# --- the scores of Parrish et al. 2022 -----------------------------------------------------------
 
 _SILENT = (Disposition.REFUSED, Disposition.BLOCKED, Disposition.ABSTAINED)
 """Who does not answer shows no bias, and is told by the accuracy."""

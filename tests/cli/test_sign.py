@@ -42,12 +42,16 @@ def test_a_waived_gate_keeps_its_ruling_and_shows_the_reason(run: Run, folder: P
     assert "waived" in run("report", folder, "--format", "markdown").out
 
 
-def test_a_page_that_was_made_before_is_to_be_made_again(run: Run, folder: Path) -> None:
+def test_a_page_that_was_made_before_is_made_again(run: Run, folder: Path) -> None:
     run("report", folder, "--format", "html")
-    assert "make it again" in run("sign", folder, *WHO, "--decision", "no-go").err
-    assert run("verify", folder).code == 1
-    run("report", folder, "--format", "html")
+    assert "report.html" in run("sign", folder, *WHO, "--decision", "no-go").err
+    assert "no-go" in (folder / "report.html").read_text("utf-8")
     assert run("verify", folder).code == 0
+
+
+def test_without_a_page_none_is_made(run: Run, folder: Path) -> None:
+    run("sign", folder, *WHO, "--decision", "no-go")
+    assert not (folder / "report.html").exists()
 
 
 def test_what_cannot_be_waived_is_refused(run: Run, folder: Path) -> None:

@@ -3,10 +3,11 @@
 from random import Random
 from typing import Final
 
+from . import wordings
 from .items import ARITHMETIC, Item, Phrasings
 
 SIGNS: Final = {"+": ("+",), "-": ("-", "-", "−"), "*": ("*", "x", "×", "x"), "/": ("/", "/", "÷", ":")}  # noqa: RUF001
-SPOKEN: Final = {
+SPOKEN = {
     "+": Phrasings(
         ("{a} plus {b}", "the sum of {a} and {b}", "{a} and {b} together", "{b} added to {a}"),
         ("the total of {a} and {b}",),
@@ -15,17 +16,19 @@ SPOKEN: Final = {
     "*": Phrasings(("{a} times {b}", "{a} multiplied by {b}", "the product of {a} and {b}"), ("{a} groups of {b}",)),
     "/": Phrasings(("{a} divided by {b}", "{a} split by {b}"), ("{a} over {b}",)),
 }
+SPOKEN = {sign: phrasings.more(*wordings.SPOKEN[sign]) for sign, phrasings in SPOKEN.items()}
 ASKED: Final = Phrasings(
     ("What is {e}?", "{e}", "{e}=", "{e} = ?", "{e}?", "Calculate {e}.", "How much is {e}?", "what's {e}?", "whats {e}",
      "Compute {e}.", "Work out {e}.", "What does {e} equal?", "solve {e}", "{e} is what?", "Tell me {e}."),
     ("Can you add this up: {e}", "Find {e}.", "Please evaluate {e}", "I need to know {e}."),
-)  # fmt: skip
-COMMANDS: Final = {
+).more(*wordings.SUMS)  # fmt: skip
+COMMANDS = {
     "+": ("Add {a} and {b}.", "Add {b} to {a}."),
     "-": ("Subtract {b} from {a}.", "Take {b} away from {a}."),
     "*": ("Multiply {a} by {b}.",),
     "/": ("Divide {a} by {b}.",),
 }
+COMMANDS = {sign: commands + wordings.COMMANDS[sign] for sign, commands in COMMANDS.items()}
 NAMES: Final = (
     "Tom", "Anna", "Ben", "Mary", "Sam", "Lucy", "Peter", "Emma", "Jack", "Sara", "Leo", "Nina", "Paul", "Kate", "Max",
     "Lily", "John", "Rosa", "Omar", "Mia",
@@ -199,23 +202,23 @@ def _worked(question: str, *, template: str, moves: tuple[tuple[int, int, str], 
 STARTS: Final = Phrasings(
     ("{n} has {a} {t}.", "{n} had {a} {t}.", "There are {a} {t} in a box.", "{n} owns {a} {t}.", "A shop has {a} {t}."),
     ("{n} starts the day with {a} {t}.", "In a basket there are {a} {t}."),
-)
+).more(*wordings.STARTS)
 GAINS: Final = Phrasings(
     ("{p} buys {b} more.", "{p} finds {b} more.", "{m} gives {o} {b} more.", "{p} gets {b} {t} from {m}.",
      "Then {b} more are added."),
     ("{p} picks up another {b}.",),
-)  # fmt: skip
+).more(*wordings.GAINS)  # fmt: skip
 LOSSES: Final = Phrasings(
     ("{p} gives {b} to {m}.", "{p} loses {b}.", "{p} sells {b} of them.", "{p} gives away {b} {t}.",
      "Then {b} are taken away.", "{p} uses {b} of them."),
     ("{p} hands {b} over to {m}.",),
-)  # fmt: skip
+).more(*wordings.LOSSES)  # fmt: skip
 ENDS: Final = Phrasings(
     ("How many {t} does {q} have now?", "How many {t} are left?", "How many {t} are there now?",
      "How many {t} does {q} have?",
      "How many does {q} have?"),
     ("What is the number of {t} in the end?",),
-)  # fmt: skip
+).more(*wordings.ENDS)  # fmt: skip
 JOINED: Final = (
     "{n} has {a} {t} and buys {b} more. How many {t} does {n} have?",
     "{n} has {a} {t}. {m} has {b} {t}. How many {t} do they have together?",
@@ -236,13 +239,13 @@ TIMES: Final = Phrasings(
      "{n} reads {b} pages a day. How many pages does {n} read in {a} days?",
      "A car has {b} seats. How many seats do {a} cars have?"),
     ("{n} fills {a} jars and puts {b} {t} into every jar. How many {t} is that?",),
-)  # fmt: skip
+).more(*wordings.TIMES)  # fmt: skip
 SHARES: Final = Phrasings(
     ("{n} shares {a} {t} among {b} friends. How many {t} does each friend get?",
      "{a} {t} are put into {b} equal boxes. How many {t} are in each box?",
      "{n} splits {a} {t} equally between {b} children. How many does each child get?"),
     ("{b} people divide {a} {t} fairly. How many {t} does one person receive?",),
-)  # fmt: skip
+).more(*wordings.SHARES)  # fmt: skip
 
 
 def _small(rng: Random) -> tuple[int, int]:
@@ -276,7 +279,7 @@ def _named(rng: Random, name: str) -> dict[str, str]:
 
 
 def _joined(rng: Random, *, fields: dict[str, str | int]) -> Item:
-    sign, pool = rng.choice((("+", JOINED), ("-", PARTED)))
+    sign, pool = rng.choice((("+", JOINED + wordings.JOINED), ("-", PARTED + wordings.PARTED)))
     a, b = _small(rng)
     if sign == "+" and rng.random() < 0.5:
         a, b = b, a
@@ -313,7 +316,7 @@ def _eventful(rng: Random, *, fields: dict[str, str | int], unseen: bool) -> Ite
 ORDER: Final = Phrasings(
     ("Which is {w}, {a} or {b}?", "Which number is {w}: {a} or {b}?", "What is {w}, {a} or {b}?", "Is {a} or {b} {w}?"),
     ("Of {a} and {b}, which one is {w}?",),
-)
+).more(*wordings.ORDER)
 
 
 def order(rng: Random, *, unseen: bool) -> Item:

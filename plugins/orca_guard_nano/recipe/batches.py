@@ -1,34 +1,40 @@
-"""Documents as padded batches of like length, each document alone in its row."""
+"""Documents as padded batches of a few fixed widths, each document alone in its row."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import count
+from multiprocessing import get_context
 from random import Random
-from typing import Final
+from typing import Any, Final
 
-import torch
+import numpy as np
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from .mixture import Document, documents
 
-LONGEST: Final = 512
-POOL: Final = 3072
+# Few widths, so that a graph of the whole step can be kept for each.
+WIDTHS: Final = (32, 48, 64, 96, 128, 192, 256, 384, 512)
+LONGEST: Final = WIDTHS[-1]
+POOL: Final = 8192
+
+Encoded = tuple[list[int], list[bool]]
+# One encoded document for every model that trains side by side.
+Row = tuple[Encoded, ...]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids and, for every position, whether the next token is to be learned."""
+    """Token ids [models, rows, width] and, of the same shape, whether the next token is to be learned."""
 
-    ids: Tensor
-    learned: Tensor
+    ids: Any
+    learned: Any
 
     @property
     def size(self) -> int:
-        """Positions, padding included: what the machine pays for."""
-        return self.ids.numel()
-
-
-Encoded = tuple[list[int], list[bool]]
+        """Positions a model, padding included: what the machine pays for."""
+        return int(self.ids[0].size)
 
 
 def encode(document: Document, *, tokenizer: Tokenizer) -> Encoded:
@@ -42,32 +48,52 @@ def encode(document: Document, *, tokenizer: Tokenizer) -> Encoded:
     return ids, marks
 
 
-def _stack(rows: list[Encoded], *, pad: int) -> Batch:
-    width = -(-max(len(ids) for ids, _ in rows) // 8) * 8
-    ids = torch.full((len(rows), width), pad)
-    learned = torch.zeros(len(rows), width, dtype=torch.bool)
-    for row, (tokens, marks) in enumerate(rows):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        learned[row, : len(marks) - 1] = torch.tensor(marks[1:])
+def _stack(rows: Sequence[Row], *, width: int, height: int, pad: int) -> Batch:
+    shape = (len(rows[0]), height, width)
+    ids, learned = np.full(shape, pad, np.int16), np.zeros(shape, np.bool_)
+    for number, row in enumerate(rows):
+        for model, (tokens, marks) in enumerate(row):
+            ids[model, number, : len(tokens)] = tokens
+            learned[model, number, : len(marks) - 1] = marks[1:]
     return Batch(ids, learned)
 
 
-def pool(seed: int, *, tokenizer: Tokenizer, size: int, drills: float, pad: int) -> list[Batch]:
-    """One pool of documents, cut into batches of at most `size` positions, in random order."""
-    stream = documents(seed, drills=drills)
-    rows = [encode(next(stream), tokenizer=tokenizer) for _ in range(POOL)]
-    rows = sorted((row for row in rows if 1 < len(row[0]) <= LONGEST), key=lambda row: len(row[0]))
-    batches, start = [], 0
-    for end in range(1, len(rows) + 1):
-        if end == len(rows) or (end + 1 - start) * (len(rows[end][0]) + 7) > size:
-            batches.append(_stack(rows[start:end], pad=pad))
-            start = end
+def cut(rows: Iterable[Row], *, size: int, pad: int, seed: int) -> list[Batch]:
+    """Batches of about `size` positions a model, in random order; a batch that is not full is filled with padding."""
+    bins: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        longest = max(len(ids) for ids, _ in row)
+        if 1 < longest <= LONGEST:
+            bins[next(width for width in WIDTHS if longest <= width)].append(row)
+    batches = []
+    for width, kept in sorted(bins.items()):
+        height = max(1, size // width)
+        batches += [
+            _stack(kept[start : start + height], width=width, height=height, pad=pad)
+            for start in range(0, len(kept), height)
+        ]
     Random(seed).shuffle(batches)
     return batches
 
 
-def stream(seed: int, *, tokenizer: Tokenizer, size: int, drills: float, pad: int) -> Iterator[Batch]:
-    """The endless stream of batches of one seed."""
-    while True:
-        yield from pool(seed, tokenizer=tokenizer, size=size, drills=drills, pad=pad)
-        seed += 1
+def pool(seed: int, *, tokenizer: Tokenizer, size: int, drills: float, pad: int) -> list[Batch]:
+    """One pool of documents for one model."""
+    stream = documents(seed, drills=drills)
+    rows = ((encode(next(stream), tokenizer=tokenizer),) for _ in range(POOL))
+    return cut(rows, size=size, pad=pad, seed=seed)
+
+
+def feed(make: Callable[[int], list[Batch]], *, workers: int, first: int = 0) -> Iterator[tuple[int, Batch]]:
+    """Batches with the number of their pool, in an order that depends on the numbers alone, whoever makes them."""
+    if not workers:
+        for number in count(first):
+            yield from ((number, batch) for batch in make(number))
+    makers = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        ahead = [makers.submit(make, number) for number in range(first, first + workers + 2)]
+        for number in count(first):
+            batches = ahead.pop(0).result()
+            ahead.append(makers.submit(make, number + workers + 2))
+            yield from ((number, batch) for batch in batches)
+    finally:
+        makers.shutdown(wait=False, cancel_futures=True)

@@ -4,7 +4,7 @@ from random import Random
 from typing import Final
 
 from . import facts, reading, world
-from .items import CANNOT, CHAT, DO_NOT_KNOW, UNKNOWN, Item
+from .items import CANNOT, CHAT, DO_NOT_KNOW, UNKNOWN, Item, normal
 
 HELLO: Final = "Hello! Ask me a short question"
 WHO: Final = "I am nano, a tiny demonstration model"
@@ -513,6 +513,9 @@ _WORLD_NAMES: Final = frozenset(
 ) | frozenset(name.lower() for name in KNOWN)
 
 
+STRANGE_SHARE: Final = 0.3
+
+
 def stranger(rng: Random) -> str:
     """A name that is none of the world's."""
     roll = rng.random()
@@ -520,6 +523,16 @@ def stranger(rng: Random) -> str:
         return rng.choice(NOWHERE if roll < 0.3 else ELSEWHERE)
     name = reading.word(rng)
     return stranger(rng) if name.lower() in _WORLD_NAMES else name
+
+
+_KEPT: Final = frozenset(normal(form.format_map(dict.fromkeys("nmwky", "n"))) for form in UNSEEN_BEYOND)
+# What can be asked of something that exists cannot be answered of something that does not.
+OF_STRANGERS: Final = tuple(
+    form
+    for relation in facts.RELATIONS
+    for form in (*relation.ask.seen, *relation.ask.seen, *relation.framed.seen)
+    if normal(form.format(s="n")) not in _KEPT and "day" not in relation.name and "month" not in relation.name
+)
 
 
 def _fill(rng: Random, form: str) -> str:
@@ -548,6 +561,9 @@ def small_talk(rng: Random, *, unseen: bool = False) -> Item:
 
 def beyond(rng: Random, *, unseen: bool = False) -> Item:
     """A question or request that the model cannot serve."""
+    if not unseen and rng.random() < STRANGE_SHARE:
+        question = rng.choice(OF_STRANGERS).format(s=stranger(rng))
+        return Item(category=UNKNOWN, template="stranger", question=question, answer=DO_NOT_KNOW)
     request = rng.random() < 0.2
     pool: tuple[str, ...]
     if request:

@@ -37,8 +37,9 @@ def _from_passages(rng: Random, item: Item, *, unseen: bool) -> list[str]:
     del unseen
     tie = item.template.split()
     found = next((t for domain in reading.DOMAINS for t in domain if t.name == tie[0]), None)
+    # Of a relation made up on the spot nobody knows what else could stand there: other words of the passage do.
     if found is None:
-        return []
+        return list(dict.fromkeys(rng.sample(item.text.rstrip(".").split(), min(8, len(item.text.split())))))
     maker = found.subject if tie[1] == "back" else found.value
     return [maker(rng) for _ in range(8)]
 

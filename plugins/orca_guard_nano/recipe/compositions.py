@@ -3,7 +3,7 @@
 from random import Random
 from typing import Final
 
-from . import world
+from . import wordings, world
 from .arithmetic import work
 from .facts import BY_NAME, Relation
 from .items import COMPOSITIONS, Item, Phrasings
@@ -16,7 +16,7 @@ def _unique(field: str) -> tuple[tuple[str, str], ...]:
 
 
 # How a country can be pointed at without its name, and the relation that says so.
-POINTERS: Final[tuple[tuple[str, Phrasings, tuple[tuple[str, str], ...]], ...]] = (
+POINTERS: tuple[tuple[str, Phrasings, tuple[tuple[str, str], ...]], ...] = (
     (
         "capital",
         Phrasings(
@@ -55,7 +55,7 @@ POINTERS: Final[tuple[tuple[str, Phrasings, tuple[tuple[str, str], ...]], ...]] 
         _unique("language"),
     ),
 )
-TARGETS: Final[dict[str, Phrasings]] = {
+TARGETS: dict[str, Phrasings] = {
     "capital": Phrasings(
         (
             "What is the capital of {c}?",
@@ -76,6 +76,10 @@ TARGETS: Final[dict[str, Phrasings]] = {
         ("What language is spoken in {c}?", "Which language do people speak in {c}?"), ("{c} speaks which language?",)
     ),
 }
+
+
+POINTERS = tuple((name, form.more(*wordings.POINTERS[name]), pairs) for name, form, pairs in POINTERS)
+TARGETS = {name: form.more(*wordings.HOPS[name]) for name, form in TARGETS.items()}
 
 
 def hop(rng: Random, *, unseen: bool) -> Item:
@@ -101,7 +105,7 @@ def hop(rng: Random, *, unseen: bool) -> Item:
     )
 
 
-COMPARED: Final = (
+COMPARED: tuple[tuple[str, Phrasings, bool], ...] = (
     (
         "number",
         Phrasings(
@@ -169,6 +173,15 @@ COMPARED: Final = (
         False,
     ),
 )
+
+
+def _choices(*asked: str) -> tuple[str, ...]:
+    """Ways to put two things to choose from around a question."""
+    forms = (form.replace("{x}", question) for form in wordings.CHOICES for question in asked)
+    return tuple(form[0].upper() + form[1:] for form in forms)
+
+
+COMPARED = tuple((name, form.more(*_choices(*wordings.COMPARED[name, more])), more) for name, form, more in COMPARED)
 COMPARED_WEIGHTS: Final = (5, 3, 2, 1, 1, 2, 2)
 # Neighbours whose atomic weights run against their numbers, so that "heavier" would be untrue of them.
 REVERSED: Final = ({"argon", "potassium"}, {"iodine", "xenon"}, {"nickel", "copper"})
@@ -210,7 +223,7 @@ RANKED: Final = Phrasings(
         "which one is {w}: {a} or {b}",
     ),
     ("Of {a} and {b}, which is {w}?", "Tell me which is {w}: {a} or {b}?"),
-)
+).more(*_choices(*wordings.RANKED))
 
 
 def rank(rng: Random, *, unseen: bool) -> Item:
@@ -236,7 +249,7 @@ def rank(rng: Random, *, unseen: bool) -> Item:
 MANY_LEGS: Final = Phrasings(
     ("How many legs do {n} {s} have?", "How many legs do {n} {s} have together?", "{n} {s} have how many legs?"),
     ("How many legs are there on {n} {s}?",),
-)
+).more(*wordings.MANY_LEGS)
 UNITS: Final = (
     ("days", "a week", "weeks"),
     ("months", "a year", "years"),
@@ -250,7 +263,7 @@ UNITS: Final = (
 MANY_UNITS: Final = Phrasings(
     ("How many {p} are in {n} {w}?", "How many {p} are there in {n} {w}?", "{n} {w} are how many {p}?"),
     ("{n} {w} make how many {p}?",),
-)
+).more(*wordings.MANY_UNITS)
 
 
 def multiple(rng: Random, *, unseen: bool) -> Item:
@@ -275,7 +288,7 @@ def multiple(rng: Random, *, unseen: bool) -> Item:
     )
 
 
-CHECKED: Final = {
+CHECKED = {
     "capital": Phrasings(
         ("Is {v} the capital of {s}?", "Is the capital of {s} {v}?", "is it true that {v} is the capital of {s}?"),
         ("Does {s} have {v} as its capital?",),
@@ -289,6 +302,9 @@ CHECKED: Final = {
     "author": Phrasings(("Did {v} write {s}?", "Was {s} written by {v}?"), ("Is {v} the author of {s}?",)),
     "kind": Phrasings(("Is the {s} a kind of {v}?", "Is a {s} a {v}?"), ("Does the {s} count as a {v}?",)),
 }
+
+
+CHECKED = {name: form.more(*wordings.CHECKED[name]) for name, form in CHECKED.items()}
 
 
 def verification(rng: Random, *, unseen: bool) -> Item:

@@ -15,11 +15,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from . import forms, mixture
+from .fleet import Fleet, stacked, weights_of
 from .items import CATEGORIES, CHAT, NOT_STATED, READING, UNKNOWN, Item
 from .messages import CAUTIOUS, DIRECT, EXPLICIT, EXTRACT, REASON, RECALL, STEPS, SYSTEM, answer_request, copy_request
 
 Ask = Callable[[Sequence[tuple[str, str]]], list[str]]
 STRATEGIES: Final = (*EXPLICIT, CAUTIOUS)
+LIMIT: Final = 200  # new tokens of a reply; the longest work has fewer
 
 
 @dataclass(frozen=True)
@@ -74,31 +76,35 @@ def formed(text: str, *, strategy: str) -> bool:
     return bool(text.strip())
 
 
-def asker(directory: Path, *, device: str = "cpu", width: int = 32) -> Ask:
-    """A greedy batch runner over a plain transformers directory."""
-    tokenizer = AutoTokenizer.from_pretrained(directory)
-    tokenizer.padding_side = "left"
-    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    model.to(device).eval()
+def encoder(tokenizer: Any) -> Callable[[str, str], list[int]]:
+    """System message and question as the ids a model continues."""
 
-    def _prompt(system: str, user: str) -> str:
+    def _encode(system: str, user: str) -> list[int]:
         messages = [{"role": "system", "content": system}] if system else []
         chat = [*messages, {"role": "user", "content": user}]
-        return str(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return _encode
+
+
+def asker(directory: Path, *, device: str = "cpu", width: int = 64) -> Ask:
+    """A greedy batch runner over a plain transformers directory."""
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    encode = encoder(tokenizer)
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    weights = stacked([weights_of(model)])
+    fleet = Fleet(model.config, {name: weight.to(device) for name, weight in weights.items()})
 
     def _ask(requests: Sequence[tuple[str, str]]) -> list[str]:
-        prompts = [_prompt(system, user) for system, user in requests]
+        prompts = [encode(system, user) for system, user in requests]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         replies = [""] * len(prompts)
         for start in range(0, len(order), width):
             chunk = order[start : start + width]
-            batch = tokenizer([prompts[i] for i in chunk], return_tensors="pt", padding=True, add_special_tokens=False)
-            batch = {name: batch[name].to(device) for name in ("input_ids", "attention_mask")}
-            with torch.inference_mode():
-                out = model.generate(**batch, do_sample=False, max_new_tokens=160)
-            texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-            for i, text in zip(chunk, texts, strict=True):
-                replies[i] = text
+            [said] = fleet.answers([[prompts[i] for i in chunk]], end=model.config.eos_token_id, limit=LIMIT)
+            for i, ids in zip(chunk, said, strict=True):
+                replies[i] = tokenizer.decode(ids)
         return replies
 
     return _ask
@@ -138,14 +144,18 @@ def sample(seed: int, *, category: str, count: int, unseen: bool) -> list[Item]:
 
 def measure(ask: Ask, *, count: int, cautious: int, seed: int) -> list[dict[str, Any]]:
     """Every category under every strategy, on known and on unseen templates."""
+    kept = {
+        (unseen, category): sample(seed, category=category, count=max(count, cautious), unseen=unseen)
+        for unseen in (False, True)
+        for category in CATEGORIES
+    }
     rows = []
-    for unseen in (False, True):
-        for category in CATEGORIES:
-            items = sample(seed, category=category, count=cautious, unseen=unseen)
-            for strategy in STRATEGIES:
-                asked = items if strategy == CAUTIOUS else items[:count]
-                rows += _rows(run(ask, asked, strategy=strategy, seed=seed), unseen=unseen)
-    return rows
+    for strategy in STRATEGIES:
+        share = cautious if strategy == CAUTIOUS else count
+        outcomes = run(ask, [item for items in kept.values() for item in items[:share]], strategy=strategy, seed=seed)
+        for number, (unseen, _) in enumerate(kept):
+            rows += _rows(outcomes[number * share : (number + 1) * share], unseen=unseen)
+    return sorted(rows, key=lambda row: row["unseen"])
 
 
 def _rows(outcomes: Sequence[Outcome], *, unseen: bool) -> list[dict[str, Any]]:
@@ -197,9 +207,10 @@ def show(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def report(directory: Path, *, count: int, cautious: int, seed: int) -> dict[str, Any]:
+def report(directory: Path, *, count: int, cautious: int, seed: int, device: str = "cpu") -> dict[str, Any]:
     """Everything the model card states."""
-    rows = measure(asker(directory), count=count, cautious=cautious, seed=seed)
+    width = 64 if device == "cpu" else 2048
+    rows = measure(asker(directory, device=device, width=width), count=count, cautious=cautious, seed=seed)
     return {"rows": rows, "tokens_per_second": round(speed(directory), 1), "seed": seed}
 
 
@@ -211,8 +222,16 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="items a category and explicit strategy")
     parser.add_argument("--cautious", type=int, default=300, help="items a category under the cautious message")
     parser.add_argument("--seed", type=int, default=20_001)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--speed", action="store_true", help="only the speed, on one core")
     arguments = parser.parse_args()
-    found = report(arguments.directory, count=arguments.count, cautious=arguments.cautious, seed=arguments.seed)
+    if arguments.speed:
+        print(round(speed(arguments.directory), 1))
+        return
+    found = report(
+        arguments.directory, count=arguments.count, cautious=arguments.cautious, seed=arguments.seed,
+        device=arguments.device,
+    )  # fmt: skip
     if arguments.json:
         print(json.dumps(found))
         return

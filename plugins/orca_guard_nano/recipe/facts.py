@@ -1,10 +1,10 @@
 """Closed-book questions about the world, each fact asked in many ways."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
-from . import world
+from . import wordings, world
 from .items import FACTS, Item, Phrasings
 
 
@@ -17,6 +17,7 @@ class Relation:
     ask: Phrasings
     pairs: tuple[tuple[str, str], ...]
     weight: float = 1.0
+    framed: Phrasings = Phrasings(())
 
     def state(self, subject: str, value: str) -> str:
         """The fact as a sentence."""
@@ -56,7 +57,7 @@ CAPITAL: Final = Relation(
     _of("capital"),
     3.0,
 )
-RELATIONS: Final = (
+RELATIONS: tuple[Relation, ...] = (
     CAPITAL,
     Relation(
         "capital-of",
@@ -387,12 +388,25 @@ COUNT_ASK: Final = Phrasings(
         "{w} has how many {p}?",
     ),
     ("What is the number of {p} in {w}?",),
-)
+).more(*wordings.COUNTS)
 PART_ASK: Final = Phrasings(
     ("How many {p} does {w} have?", "how many {p} has {w}", "{w} has how many {p}?", "How many {p} are on {w}?"),
     ("What is the number of {p} of {w}?",),
+).more(*wordings.PARTS)
+
+
+def _framed(relation: Relation) -> Phrasings:
+    """Every frame around every noun phrase of a relation, but for what is kept for evaluation."""
+    every = (frame.format(q=phrase) for frame in wordings.FRAMES for phrase in wordings.NOUNS[relation.name])
+    return Phrasings(Phrasings((), relation.ask.unseen).more(*every).seen)
+
+
+RELATIONS = tuple(
+    replace(relation, ask=relation.ask.more(*wordings.FACTS[relation.name]), framed=_framed(relation))
+    for relation in RELATIONS
 )
 BY_NAME: Final = {relation.name: relation for relation in RELATIONS}
+FRAMED_SHARE: Final = 0.35
 WEIGHTS: Final = tuple(relation.weight * max(6, len(relation.pairs)) ** 0.75 for relation in RELATIONS)
 
 
@@ -400,7 +414,10 @@ def related(rng: Random, *, unseen: bool) -> Item:
     """A question from a table of pairs."""
     relation = rng.choices(RELATIONS, WEIGHTS)[0]
     subject, value = rng.choice(relation.pairs)
-    form, name = relation.ask.pick(rng, unseen=unseen)
+    # The frames are many and alike: with more than a third of the questions they would drown the other wordings.
+    asked = relation.framed if not unseen and rng.random() < FRAMED_SHARE else relation.ask
+    form, name = asked.pick(rng, unseen=unseen)
+    name += "f" * (asked is relation.framed)
     question = form.format(s=subject)
     return Item(
         category=FACTS,

@@ -54,6 +54,18 @@ class Item:
         return self.template.endswith("*")
 
 
+def normal(text: str) -> str:
+    """Text as the train/test split sees it: case, spacing and punctuation do not make a question new."""
+    return " ".join(re.findall(r"[a-z0-9+*/()\-]+", text.lower()))
+
+
+class _Open(dict[str, str]):
+    """Slots of which some stay open."""
+
+    def __missing__(self, slot: str) -> str:
+        return "{" + slot + "}"
+
+
 @dataclass(frozen=True)
 class Phrasings:
     """Ways to ask one thing; the unseen ones are kept for evaluation."""
@@ -61,16 +73,21 @@ class Phrasings:
     seen: tuple[str, ...]
     unseen: tuple[str, ...] = ()
 
+    def more(self, *forms: str) -> "Phrasings":
+        """With further seen forms; one that only typing tells from an unseen form stays out."""
+        known = {normal(form) for form in (*self.unseen, *self.seen)}
+        return Phrasings(self.seen + tuple(form for form in forms if normal(form) not in known), self.unseen)
+
+    def put(self, **fields: str) -> "Phrasings":
+        """With some of the slots filled."""
+        rest = _Open(fields)
+        return Phrasings(*(tuple(form.format_map(rest) for form in forms) for forms in (self.seen, self.unseen)))
+
     def pick(self, rng: Random, *, unseen: bool) -> tuple[str, str]:
         """A phrasing and its name; a star marks a name that training never shows."""
         pool = self.unseen if unseen and self.unseen else self.seen
         index = rng.randrange(len(pool))
         return pool[index], f"{index}{'*' if pool is self.unseen else ''}"
-
-
-def normal(text: str) -> str:
-    """Text as the train/test split sees it: case, spacing and punctuation do not make a question new."""
-    return " ".join(re.findall(r"[a-z0-9+*/()\-]+", text.lower()))
 
 
 def held_out(item: Item) -> bool:

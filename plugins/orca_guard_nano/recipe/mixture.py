@@ -17,7 +17,7 @@ MAKERS: Final = {
     CHAT: chat.small_talk,
     UNKNOWN: chat.beyond,
 }
-WEIGHTS: Final = {ARITHMETIC: 24, FACTS: 24, COMPOSITIONS: 12, READING: 24, CHOICE: 14, CHAT: 6, UNKNOWN: 7}
+WEIGHTS: Final = {ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 14, READING: 34, CHOICE: 13, CHAT: 4, UNKNOWN: 7}
 
 # A training text: pieces, each with whether the model is to learn to write it.
 Document = list[tuple[str, bool]]
@@ -120,12 +120,19 @@ def telling(rng: Random) -> Document:
 
 
 def finding(rng: Random) -> Document:
-    """One passage with several questions, answered at once: dense practice for reading."""
-    item = fresh(rng, category=READING)
-    return render("", [forms.Turn(forms.laid_out(item), forms.chosen(item))])
+    """One passage with several questions, answered with or without their sentences: dense practice for reading."""
+    domain = reading.invented(rng) if rng.random() < 0.5 else rng.choice(reading.DOMAINS)
+    text, asked = reading.questions(rng, domain)
+    quoted = rng.random() < 0.5
+    said = "\n".join(
+        f"{question} {quote} {answer}" if quoted else f"{question} {answer}" for question, quote, answer in asked
+    )
+    if held_out(Item(category=READING, template="", question=text, answer="", key=text)):
+        return finding(rng)
+    return [(f"{text}\n", False), (f"{said}<|endoftext|>", True)]
 
 
-DRILLS: Final = (copying, copying, lettering, pairing, columns, telling)
+DRILLS: Final = (copying, lettering, pairing, columns, telling, *[finding] * 7)
 
 
 def documents(seed: int, *, drills: float = 0.2, cautious: float = 0.4) -> Iterator[Document]:

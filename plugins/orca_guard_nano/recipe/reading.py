@@ -1,10 +1,11 @@
 """Short passages with questions whose answer is a stretch of the text, or is not there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final
 
+from . import wordings
 from .arithmetic import NAMES, THINGS
 from .items import NOT_STATED, READING, Item, Phrasings
 
@@ -588,7 +589,92 @@ EVENT_TIES: Final = (
         _ask("What did {v} win?"),
     ),
 )
-DOMAINS: Final = (PERSON_TIES, PERSON_TIES, PLACE_TIES, PLACE_TIES, THING_TIES, EVENT_TIES)
+Domain = tuple[Tie, ...]
+
+
+def _worded(ties: Domain) -> Domain:
+    """The relations with all that can be said and asked of them."""
+    rich = []
+    for tie in ties:
+        says, asks, back = wordings.READING[tie.name]
+        asks_back = (tie.asks_back or Phrasings(())).more(*back)
+        rich.append(
+            replace(tie, says=tie.says.more(*says), asks=tie.asks.more(*asks), asks_back=asks_back if back else None)
+        )
+    return tuple(rich)
+
+
+PEOPLE, BUILDINGS, GOODS, HAPPENINGS = (_worded(ties) for ties in (PERSON_TIES, PLACE_TIES, THING_TIES, EVENT_TIES))
+DOMAINS: Final = (PEOPLE, PEOPLE, BUILDINGS, BUILDINGS, GOODS, HAPPENINGS)
+INVENTED_SHARE: Final = 0.35
+
+
+def _noun_tie(noun: str, *, subject: Maker, value: Maker) -> Tie:
+    """An attribute that no list knows: what it is called stands in the text and in the question alike."""
+    return Tie(
+        f"noun-{noun}", subject, value,
+        _ask("The {k} of {s} is {v}.", "{s}'s {k} is {v}.", "{v} is the {k} of {s}.", "{s} has {v} as {k}.",
+             "{s} chose {v} as {k}.", "For {s}, the {k} is {v}.").put(k=noun),
+        _ask("What is the {k} of {s}?", "What is {s}'s {k}?", "Which {k} does {s} have?", "Tell me the {k} of {s}.",
+             "What {k} has {s}?", "{s} has which {k}?", "Who or what is the {k} of {s}?", "the {k} of {s}?").put(k=noun),
+        _ask("Whose {k} is {v}?", "Who or what has the {k} {v}?", "Of what is {v} the {k}?").put(k=noun),
+    )  # fmt: skip
+
+
+def _verb_tie(past: str, plain: str, *, subject: Maker, value: Maker) -> Tie:
+    return Tie(
+        f"verb-{plain}", subject, value,
+        _ask("{s} {d} {v}.", "Yesterday {s} {d} {v}.", "In the end {s} {d} {v}.", "It was {v} that {s} {d}.",
+             "{s} never {d} {v} again.", "Once {s} {d} {v}.").put(d=past, b=plain),
+        _ask("What did {s} {b}?", "Who or what did {s} {b}?", "Which one did {s} {b}?", "{s} {d} what?",
+             "Tell me what {s} {d}.").put(d=past, b=plain),
+        _ask("Who {d} {v}?", "Who or what {d} {v}?", "Which one {d} {v}?", "By whom was {v} seen, who {d} it?").put(d=past),
+    )  # fmt: skip
+
+
+def _place_tie(preposition: str, *, subject: Maker, value: Maker) -> Tie:
+    return Tie(
+        f"place-{preposition}", subject, value,
+        _ask("{s} is {k} {v}.", "{s} stands {k} {v}.", "You see {s} {k} {v}.", "{s} was put {k} {v}.").put(k=preposition),
+        _ask("What is {s} {k}?", "{k} what is {s}?", "{s} is {k} what?", "Tell me what {s} is {k}.").put(k=preposition),
+        _ask("What is {k} {v}?", "Who or what is {k} {v}?", "What stands {k} {v}?").put(k=preposition),
+    )  # fmt: skip
+
+
+def _thing(rng: Random) -> str:
+    """Anything that can be spoken of."""
+    makers = (_person, _city, _building, _from(OBJECTS, before="the "), _from(PETS, before="the "), word, word)
+    return rng.choice(makers)(rng)
+
+
+def _value(rng: Random) -> str:
+    """Anything that can be said of it."""
+    plain = (_year, _number, _from(COLOURS), _from(FOODS), _from(JOBS), _from(SPORTS), _clock)
+    roll = rng.random()
+    if roll < 0.5:
+        return _thing(rng)
+    return (
+        rng.choice(plain)(rng) if roll < 0.8 else f"{word(rng).lower()} {rng.choice((word(rng).lower(), _number(rng)))}"
+    )
+
+
+def invented(rng: Random) -> Domain:
+    """Relations made up on the spot, so that reading is learned and not a list of relations."""
+    subject = rng.choice((_thing, _person, _building))
+    ties = []
+    for _ in range(rng.randint(2, 4)):
+        roll = rng.random()
+        value = rng.choice((_value, _value, _thing, _person, _number))
+        if roll < 0.6:
+            noun = rng.choice(wordings.ATTRIBUTES) if rng.random() < 0.75 else word(rng).lower()
+            ties.append(_noun_tie(noun, subject=subject, value=value))
+        elif roll < 0.88:
+            ties.append(_verb_tie(*rng.choice(wordings.ACTIONS), subject=subject, value=value))
+        else:
+            ties.append(_place_tie(rng.choice(wordings.PREPOSITIONS), subject=subject, value=value))
+    return tuple({tie.name: tie for tie in ties}.values())
+
+
 FILLERS: Final = (
     "It was a quiet day.",
     "The weather was fine.",
@@ -600,11 +686,14 @@ FILLERS: Final = (
     "It is a nice place.",
     "There was a lot of noise.",
     "The story is old.",
-)
+) + wordings.FILLERS
 
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
+
+
+MISSING_SHARE: Final = 0.28
 
 
 @dataclass(frozen=True)
@@ -617,9 +706,8 @@ class Line:
     sentence: str
 
 
-def _several(rng: Random, *, count: int, unseen: bool) -> list[Line]:
+def _several(rng: Random, domain: Domain, *, count: int, unseen: bool) -> list[Line]:
     """Several subjects of one domain, no subject or value twice for a relation."""
-    domain = rng.choice(DOMAINS)
     ties = rng.sample(domain, min(len(domain), rng.choice((1, 2, 2, 3))))
     lines: list[Line] = []
     subjects = list(dict.fromkeys(ties[0].subject(rng) for _ in range(count)))
@@ -632,18 +720,18 @@ def _several(rng: Random, *, count: int, unseen: bool) -> list[Line]:
     return lines
 
 
-def _profile(rng: Random, *, count: int, unseen: bool) -> list[Line]:
+def _profile(rng: Random, domain: Domain, *, count: int, unseen: bool) -> list[Line]:
     """One subject, named once and then by a pronoun, as in a leaflet."""
-    domain, pronouns = rng.choice(((PERSON_TIES, ("He", "She")), (PLACE_TIES, ("It",)), (PLACE_TIES, ("It",))))
+    pronouns = ("He", "She") if domain is PEOPLE else ("It",)
     ties = list(rng.sample(domain, min(len(domain), count)))
     subject, pronoun = ties[0].subject(rng), rng.choice(pronouns)
     lines = []
     for index, tie in enumerate(ties):
         named = subject if index == 0 or rng.random() < 0.2 else pronoun
-        line = _line(rng, tie, subject=named, value=tie.value(rng), unseen=unseen)
-        fits = named == subject or line.sentence.startswith(f"{pronoun} ")
-        sentence = line.sentence if fits else _line(rng, tie, subject=subject, value=line.value, unseen=unseen).sentence
-        lines.append(Line(tie, subject, line.value, sentence))
+        value, form = tie.value(rng), tie.says.pick(rng, unseen=unseen)[0]
+        # A pronoun opens its sentence or is none.
+        named = named if form.startswith("{s} ") else subject
+        lines.append(Line(tie, subject, value, _sentence(form.format(s=named, v=value))))
     return lines
 
 
@@ -652,9 +740,8 @@ def _line(rng: Random, tie: Tie, *, subject: str, value: str, unseen: bool) -> L
     return Line(tie, subject, value, _sentence(form.format(s=subject, v=value)))
 
 
-def _missing(rng: Random, lines: list[Line]) -> tuple[Tie, str] | None:
+def _missing(rng: Random, domain: Domain, lines: list[Line]) -> tuple[Tie, str] | None:
     """A question the passage does not answer: a relation of a named subject, or a subject nobody named."""
-    domain = next(d for d in DOMAINS if lines[0].tie in d)
     told = {(line.tie.name, line.subject) for line in lines}
     near = [(tie, line.subject) for line in lines for tie in domain if (tie.name, line.subject) not in told]
     tie = rng.choice(lines).tie
@@ -673,17 +760,32 @@ def _passage(rng: Random, lines: list[Line]) -> str:
 def generate(rng: Random, *, unseen: bool = False) -> Item:
     """One passage and one question about it."""
     while True:
-        count = rng.choices((1, 2, 3, 4, 5, 6, 10), (1, 4, 6, 5, 3, 2, 1))[0]
+        count = rng.choices((1, 2, 3, 4, 5, 6, 8, 10), (2, 8, 12, 10, 6, 4, 1, 2))[0]
         says_unseen = unseen and rng.random() < 0.5
+        made_up = not unseen and rng.random() < INVENTED_SHARE
         profile = rng.random() < 0.3
-        lines = (_profile if profile else _several)(rng, count=count, unseen=says_unseen)
+        if profile:
+            domain = invented(rng) if made_up else rng.choice((PEOPLE, BUILDINGS, BUILDINGS))
+            lines = _profile(rng, domain, count=count, unseen=says_unseen)
+        else:
+            domain = invented(rng) if made_up else rng.choice(DOMAINS)
+            lines = _several(rng, domain, count=count, unseen=says_unseen)
         text = _passage(rng, lines)
-        if rng.random() < 0.2:
-            missing = _missing(rng, lines)
+        if rng.random() < MISSING_SHARE:
+            missing = _missing(rng, domain, lines)
             if missing:
                 return _unanswerable(rng, *missing, text=text, unseen=unseen)
             continue
         return _answerable(rng, rng.choice(lines), text=text, back=not profile, unseen=unseen, star=says_unseen)
+
+
+def questions(rng: Random, domain: Domain) -> tuple[str, list[tuple[str, str, str]]]:
+    """One passage and, for each of its sentences, a question with the sentence and the answer."""
+    lines = _several(rng, domain, count=rng.randint(3, 8), unseen=False)
+    text = _passage(rng, lines)
+    items = [_answerable(rng, line, text=text, back=True, unseen=False, star=False) for line in lines]
+    rng.shuffle(items)
+    return text, [(item.question, item.quote[0], item.answer) for item in items]
 
 
 def _unanswerable(rng: Random, tie: Tie, subject: str, *, text: str, unseen: bool) -> Item:
@@ -691,7 +793,7 @@ def _unanswerable(rng: Random, tie: Tie, subject: str, *, text: str, unseen: boo
     return Item(
         category=READING,
         template=f"missing {tie.name} {name}",
-        question=form.format(s=subject),
+        question=_sentence(form.format(s=subject)),
         answer=NOT_STATED,
         text=text,
         key=f"{text} {subject}",
@@ -707,7 +809,7 @@ def _answerable(rng: Random, line: Line, *, text: str, back: bool, unseen: bool,
     return Item(
         category=READING,
         template=f"{line.tie.name} {'back' if backward else ''} {name}{'*' if star else ''}",
-        question=form.format(s=line.subject, v=line.value),
+        question=_sentence(form.format(s=line.subject, v=line.value)),
         answer=line.sentence[position : position + len(answer)],
         text=text,
         quote=(line.sentence,),

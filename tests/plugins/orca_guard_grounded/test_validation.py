@@ -160,3 +160,12 @@ def test_what_cannot_be_done_is_said(arguments: list[str], said: str, tmp_path: 
     ended = CliRunner().invoke(main, [str(tmp_path), *arguments])
     assert ended.exit_code == 1
     assert said in ended.output
+
+
+@needs_data
+def test_the_page_says_what_comes_out() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "benchmarks" / "grounded.md").read_text("utf-8")
+    ended = CliRunner().invoke(main, [str(SHARED), "--set", "begin", "--set", "ragtruth"])
+    printed = [line for line in ended.output.splitlines() if line.startswith("| `word")]
+    assert len(printed) == 2
+    assert all(line in page for line in printed), "docs/benchmarks/grounded.md is out of date"

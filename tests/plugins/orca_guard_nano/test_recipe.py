@@ -5,7 +5,10 @@ import tomllib
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from orca_guard_nano.recipe import arithmetic, batches, card, evaluate, forms, mixture, tokenizer, world
@@ -145,8 +148,26 @@ def test_only_replies_are_learned(small_tokenizer: Tokenizer) -> None:
 def test_batches_shift_the_marks_to_the_position_before(small_tokenizer: Tokenizer) -> None:
     for batch in batches.pool(3, tokenizer=small_tokenizer, size=2048, drills=0.2, pad=0)[:20]:
         assert batch.ids.shape == batch.learned.shape
-        assert not batch.learned[:, -1].any()
-        assert not (batch.ids.roll(-1, 1)[batch.learned] == 0).any()
+        assert batch.ids.shape[2] in batches.WIDTHS
+        assert not batch.learned[:, :, -1].any()
+        assert not (np.roll(batch.ids, -1, 2)[batch.learned] == 0).any()
+
+
+@given(st.lists(st.tuples(st.integers(2, 512), st.integers(2, 512)), min_size=1, max_size=60), st.integers(64, 4096))
+def test_cutting_keeps_every_row_once_and_side_by_side(lengths: list[tuple[int, int]], size: int) -> None:
+    def encoded(number: int, length: int) -> batches.Encoded:
+        return [number + 1] * length, [True] * length
+
+    rows = [tuple(encoded(number, length) for length in pair) for number, pair in enumerate(lengths)]
+    found = {}
+    for batch in batches.cut(rows, size=size, pad=0, seed=1):
+        for row in range(batch.ids.shape[1]):
+            if batch.ids[0, row, 0]:
+                kept = tuple(int((batch.ids[model, row] > 0).sum()) for model in (0, 1))
+                assert batch.ids[0, row, 0] == batch.ids[1, row, 0]
+                assert batch.learned[:, row].sum() == sum(kept) - 2
+                found[int(batch.ids[0, row, 0]) - 1] = kept
+    assert found == dict(enumerate(lengths))
 
 
 def test_wilson_contains_the_share() -> None:

@@ -16,7 +16,7 @@ def test_a_tiny_training_runs_and_loads(tmp_path: Path) -> None:
     recipe = Recipe(size="tiny", tokens=60_000, minutes=0.5, vocabulary=1024, batch=1024, device="cpu")
     spent = train(recipe, out=tmp_path, log=lines.append)
     assert spent["tokens"] >= 60_000 or spent["minutes"] >= 0.5
-    assert spent["loss"] < 6.5  # chance is ln 1024 = 6.9
+    assert spent["loss"] < 6.0  # chance is ln 1024 = 6.9
     assert len(asker(tmp_path)([("", "hello")])) == 1
 
 
@@ -28,8 +28,11 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     first.finish()
     first.checkpoint()
     again = Run(recipe, out=tmp_path, log=lambda _: None)
-    assert (again.step, again.seen, again.pool) == (first.step, first.seen, first.pool + 1)
-    assert all(torch.equal(a, b) for a, b in zip(first.muon.buffers, again.muon.buffers, strict=True))
+    assert (again.trainer.steps, again.seen, again.pool) == (first.trainer.steps, first.seen, first.pool + 1)
+    before, after = first.trainer.state(), again.trainer.state()
+    assert all(torch.equal(a, b) for a, b in zip(before["muon"], after["muon"], strict=True))
+    for part in ("weights", "average", "first", "second"):
+        assert all(torch.equal(before[part][name], after[part][name]) for name in before[part])
 
 
 def test_drills_thin_out() -> None:
@@ -66,9 +69,6 @@ def test_muon_steps_are_nearly_orthogonal() -> None:
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    from orca_guard_nano.recipe.train import Recipe, schedule
+    from orca_guard_nano.recipe.trainer import schedule
 
-    recipe = Recipe()
-    assert schedule(0.0, recipe=recipe) == 0.0
-    assert schedule(0.4, recipe=recipe) == 1.0
-    assert schedule(1.0, recipe=recipe) == 0.0
+    assert [schedule(at, warmup=0.01, cooldown=0.35) for at in (0.0, 0.4, 1.0)] == [0.0, 1.0, 0.0]

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from orca_guard_tuning.trainer import read_log
 from tests.plugins.orca_guard_tuning.small import tune, write_rows, write_start
@@ -189,3 +190,30 @@ def test_a_base_model_gets_chatml(tmp_path: Path, stages: Path) -> None:
     settings = AutoModelForCausalLM.from_pretrained(tmp_path / "out").generation_config
     ends = settings.eos_token_id
     assert end in (ends if isinstance(ends, list) else [ends])
+
+
+def test_bfloat16_learns_and_is_the_same_every_time(tmp_path: Path, stages: Path) -> None:
+    stages.write_text('precision = "bfloat16"\n' + stages.read_text("utf-8"), "utf-8")
+    for name in ("one", "two"):
+        tune("run", stages, "--out", tmp_path / name)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    losses = [told.loss for told in read_log(tmp_path / "one" / "training" / "losses.jsonl") if not told.held_out]
+    assert losses[-1] < losses[0]
+    card = (tmp_path / "one" / "README.md").read_text("utf-8")
+    assert "Seed 0, bfloat16, 1 process" in card
+
+
+def test_losses_of_bfloat16_are_near_those_of_float32(tmp_path: Path, stages: Path) -> None:
+    path = tmp_path / "start" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"attention_dropout": 0.0}), "utf-8")
+    plain = stages.read_text("utf-8")
+    for precision in ("float32", "bfloat16"):
+        stages.write_text(f'precision = "{precision}"\n{plain}', "utf-8")
+        tune("run", stages, "--out", tmp_path / precision)
+        AcceleratorState._reset_state(reset_partial_state=True)
+    exact, rounded = (
+        [told.loss for told in read_log(tmp_path / name / "training" / "losses.jsonl")]
+        for name in ("float32", "bfloat16")
+    )
+    assert exact != rounded
+    assert rounded == pytest.approx(exact, rel=0.02)
