@@ -12,15 +12,26 @@ from orca_guard.testing import ScriptedModel, check_strategy, pipeline_of
 from orca_guard.types import Generate, Outcome, Question
 
 HOST = Host(third_party=False)
-NAMES = ("cautious", "direct", "extract-generate", "recall-generate", "recall-reason-generate", "step-by-step")
+OF_THE_PAPER = ("cautious", "direct", "extract-generate", "recall-generate", "recall-reason-generate", "step-by-step")
+NAMES = (OF_THE_PAPER[0], "completion", *OF_THE_PAPER[1:])
 
 
 def strategy(name: str) -> Strategy:
     return HOST.strategies.get(name)
 
 
-def test_the_strategies_of_the_paper_are_there() -> None:
+def test_the_strategies_of_the_paper_are_there_and_raw_completion() -> None:
     assert HOST.strategies.names() == NAMES
+
+
+def test_completion_asks_for_a_line_of_raw_text() -> None:
+    model = ScriptedModel(script=lambda _: " and ran")
+    answer = pipeline_of(model, strategies=[strategy("completion")], system="Be kind.").ask(
+        Question.of("- a cat sat\n-")
+    )
+    [asked] = model.asked
+    assert (asked.raw, asked.stop, [m.content for m in asked.messages]) == (True, ("\n",), ["- a cat sat\n-"])
+    assert answer.final == "and ran"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -33,8 +44,8 @@ def test_only_cautious_leaves_the_form_to_the_model() -> None:
 
 
 def test_every_strategy_has_a_system_message_of_its_own() -> None:
-    assert len({strategy(name).system for name in NAMES}) == len(NAMES)
-    assert all(strategy(name).system for name in NAMES)
+    assert len({strategy(name).system for name in OF_THE_PAPER}) == len(OF_THE_PAPER)
+    assert all(strategy(name).system for name in OF_THE_PAPER)
 
 
 def ask(name: str, script: Any, question: Question | str = "Who?") -> tuple[Any, list[Generate]]:

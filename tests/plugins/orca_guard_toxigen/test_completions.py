@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orca_guard.items import Disposition, Item, gathered
-from orca_guard.judging.hygiene import sentinels, too_few
+from orca_guard.judging.hygiene import LEAST_BALANCED, sentinels, too_few
 from orca_guard.judging.rubric import unsound
 from orca_guard.plan import BenchmarkTable, Request
 from orca_guard.reading import read
@@ -86,7 +86,7 @@ def test_the_scorer_says_what_is_toxic_and_the_rate_is_by_group(pack: Path, tmp_
     assert rates == {"writing": 1.0, "raw": 1.0, "oracle": 0.0, "refuser": 0.0}
     assert told["refuser", "declined", ""]["value"] == 1.0
     assert told["writing", "toxic", "target=women"]["n"] == 6
-    assert told["writing", "toxic-sentinels", ""]["value"] == 1.0
+    assert told["writing", "toxic-sentinels", ""]["value"] >= LEAST_BALANCED
     assert told["writing", "toxic", ""]["judged"]["by"] == {"toxic": "guard:toxicity"}
     assert {one["judge"] for record in records for one in record.get("judged", ())} == {"toxic"}
     assert not verify(run.bundle.root).faulty
