@@ -44,7 +44,7 @@ format: $(VENV)/.linting  ## put style and format right
 
 check: test types lint  ## tests, types, style
 
-# Hours on two CPU cores; a run that is cut short goes on.
+# At most three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
 NANO    := build/nano
 nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put it in place
 	$(call say,Training: it goes on where it was cut short)
@@ -91,7 +91,7 @@ example: $(VENV)/.installed  ## audit the embedded model by the safety suite and
 # The peers live in an environment of their own, on top of this one's torch and transformers.
 BENCH   ?=
 PEERS   := build/bench/peer
-bench: $(PEERS)/.installed  ## measure the engine beside its peers (under an hour; BENCH=full: all questions, hours)
+bench: $(PEERS)/.installed  ## measure the engine beside its peers (half an hour, goes on where it was cut short; BENCH=full: hours)
 	$(call say,Measuring: leave the machine alone meanwhile)
 	$(BIN)/python -m benchmarks.engine --write $(if $(filter full,$(BENCH)),--full) $(ARGS)
 

@@ -142,9 +142,14 @@ def frontier(found: Table) -> str:
             fill = colour if split == "known" else "white"
             for right, cost in zip(at["right"], at["tokens"], strict=True):
                 x, y = 60 + 14 * cost, 360 - (100 * right - 30) * 340 / 70
-                parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}"><title>{arm}</title></circle>')
+                parts.append(
+                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{fill}" stroke="{colour}"><title>{arm}</title></circle>'
+                )
     for number, (colour, arm) in enumerate(zip(COLOURS, found["summary"]["arms"]["known"], strict=True)):
-        parts += [f'<circle cx="660" cy="{40 + 22 * number}" r="5" fill="{colour}"/>', _text(672, 44 + 22 * number, arm)]
+        parts += [
+            f'<circle cx="660" cy="{40 + 22 * number}" r="5" fill="{colour}"/>',
+            _text(672, 44 + 22 * number, arm),
+        ]
     parts += [_text(654, 44 + 22 * 6, "filled: known templates"), _text(654, 44 + 22 * 7, "hollow: unseen ones")]
     return _svg(840, 405, parts, title="Accuracy of each arm and seed beside the tokens of an answer")
 
@@ -159,7 +164,10 @@ def differences(found: Table) -> str:
     parts = [_line(place(0), 20, place(0), 30 + 34 * len(rows), colour="#555")]
     for points in range(-10, 36, 5):
         x = place(points / 100)
-        parts += [_line(x, 20, x, 30 + 34 * len(rows), colour="#eee"), _text(x, 50 + 34 * len(rows), f"{points:+d}", anchor="middle")]
+        parts += [
+            _line(x, 20, x, 30 + 34 * len(rows), colour="#eee"),
+            _text(x, 50 + 34 * len(rows), f"{points:+d}", anchor="middle"),
+        ]
     for number, row in enumerate(rows):
         y = 40 + 34 * number
         parts.append(_text(8, y + 4, f"{row['against']}, {row['split']}"))

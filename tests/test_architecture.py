@@ -115,6 +115,7 @@ LONG_FILES = {
     "orca_guard/host.py": "the only file that touches pluggy",
     "orca_guard/reports/summary.py": "every part of a report on one page",
     "plugins/orca_guard_nano/recipe/chat.py": "tables of phrases",
+    "plugins/orca_guard_nano/recipe/facts.py": "tables of phrases",
     "plugins/orca_guard_nano/recipe/reading.py": "tables of phrases",
 }
 LONG_FUNCTIONS: dict[str, str] = {}

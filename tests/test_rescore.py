@@ -279,7 +279,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[OrcaGuardError], str]] = {
     "wrong kind": (
         {"scoring": "greedy", "benchmark": "q"},
         BadInput,
-        "'greedy' is no rule for q. There is: bleu, .*match, match-folded",
+        r"'greedy' is no rule for q. There is: .*match, match-folded",
     ),
     "the other wrong kind": ({"scoring": "match", "benchmark": "c"}, BadInput, "There is: greedy, likelihood,"),
     "a name that is none": ({"scoring": "match", "name": "../x"}, BadInput, "a run's name is of letters"),

@@ -41,6 +41,11 @@ def agreement(work: Work, ours: Sequence[Any], theirs: Sequence[Any]) -> dict[st
         return {
             "largest": max(abs(a - b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
         }
+    return agreement_of_scores(ours, theirs)
+
+
+def agreement_of_scores(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, Any]:
+    """Of log-probabilities and greedy flags: largest difference, equal flags, and same likeliest choice."""
     pairs = [(a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)]
     best = [_best(x) == _best(y) for x, y in zip(ours, theirs, strict=True)]
     return {
@@ -52,6 +57,12 @@ def agreement(work: Work, ours: Sequence[Any], theirs: Sequence[Any]) -> dict[st
 
 def _best(rows: Sequence[Sequence[Any]]) -> int:
     return max(range(len(rows)), key=lambda n: rows[n][0])
+
+
+def written_into(page: Path, marks: tuple[str, str], text: str) -> None:
+    """Put a text between two marks of a page."""
+    before, rest = page.read_text("utf-8").split(marks[0])
+    page.write_text(f"{before}{marks[0]}{text}\n{marks[1]}{rest.split(marks[1])[1]}", "utf-8")
 
 
 def markdown(results: Sequence[Mapping[str, Any]], where: Mapping[str, Any], *, header: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 TOXICITY = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
 
 
@@ -55,7 +57,7 @@ def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Wo
     """Everything that is measured; what is missing in the folder is made."""
     _make_models(folder, data)
     shots = [("six-shot", preamble + "\n\n"), ("zero-shot", "")]
-    sizes = {"15M": 790 if full else 60, "110M": 100 if full else 12}
+    sizes = {"15M": 790 if full else 60, "110M": 100 if full else 10}
     for label, header in shots:
         for model, count in sizes.items():
             rows = _keep(folder, f"truthfulqa-{label}-{count}", _truthfulqa(data, header, count))
@@ -65,13 +67,40 @@ def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Wo
     for name, read in choices.items():
         kept = _keep(folder, name, read(data)[: 400 if full else 60])
         yield _work(folder, f"{name}, zero-shot", "score", "15M", "float32", kept)
-    prompts = _keep(folder, "gsm8k", _gsm8k(data))
-    for model in MODELS:
+    for model, count in {"15M": 64, "110M": 64 if full else 32}.items():
+        prompts = _keep(folder, f"gsm8k-{count}", _gsm8k(data, count))
         for dtype in ("float32", "bfloat16"):
-            yield _work(folder, "generation, 64 prompts", "generate", model, dtype, prompts)
-    texts = _keep(folder, "comments", _comments(data, 1000 if full else 96))
+            yield _work(folder, f"generation, {count} prompts", "generate", model, dtype, prompts)
+    texts = _keep(folder, "comments", _comments(data, 1000 if full else 48))
     for dtype in ("float32", "bfloat16"):
         yield _work(folder, "toxicity", "classify", "BERT-base", dtype, texts)
+
+
+def gpu_rows(folder: Path, data: Path, target: Path) -> None:
+    """What a GPU is given, in a folder that can be carried to it: the tokenizer of the models here, and rows."""
+    _make_models(folder, data)
+    (target / "tokenizer").mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER:
+        (target / "tokenizer" / name).write_bytes((folder / "110M" / name).read_bytes())
+    preamble = preamble_of(folder / "peer/bin/python")
+    rows = {
+        "TruthfulQA six-shot": _truthfulqa(data, preamble + "\n\n", 790),
+        "TruthfulQA zero-shot": _truthfulqa(data, "", 790),
+        "prompts": _gsm8k(data, 256),
+    }
+    (target / "rows.json").write_text(json.dumps(rows), "utf-8")
+
+
+def preamble_of(peer: Path) -> str:
+    """The six shots of TruthfulQA in the peer's installed package."""
+    text = (task_files(peer) / "truthfulqa_mc1.yaml").read_text("utf-8")
+    quoted = text.split("prompt_qa = '", 1)[1].split("'%}", 1)[0]
+    return re.sub(r"\\\n\s*", "", quoted).replace("\\n", "\n")
+
+
+def task_files(peer: Path) -> Path:
+    """Where the peer's package has that task."""
+    return next(peer.parents[1].glob("lib/python*/site-packages/lm_eval/tasks/truthfulqa"))
 
 
 def _work(folder: Path, name: str, kind: Kind, model: str, dtype: str, rows: Path) -> Work:  # noqa: PLR0917
@@ -125,10 +154,10 @@ def _mmlu(data: Path) -> list[Any]:
     return found
 
 
-def _gsm8k(data: Path) -> list[Any]:
+def _gsm8k(data: Path, count: int = 64) -> list[Any]:
     """Prompts, and how long each answer gets: log-normal with median 52 and at most 128 tokens."""
     chance = random.Random(SEED)  # noqa: S311
-    questions = [row["question"] for row in _lines(data / "gsm8k/test.jsonl")[:64]]
+    questions = [row["question"] for row in _lines(data / "gsm8k/test.jsonl")[:count]]
     return [[q, max(min(round(chance.lognormvariate(math.log(52), 0.6)), 128), 1)] for q in questions]
 
 
@@ -164,9 +193,8 @@ def _corpus(data: Path) -> list[str]:
 
 
 def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
-    import torch  # noqa: PLC0415  # the table is printed without it
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: PLC0415
+    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  # the table is printed without it
 
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -181,6 +209,17 @@ def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
     tokenizer = make(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(folder)
+    write_llama(folder, shape, folder)
+
+
+def write_llama(folder: Path, shape: tuple[int, int, int], tokenizer: Path) -> Path:
+    """A Llama with random weights under the seed, beside a copy of a tokenizer's files."""
+    import torch  # noqa: PLC0415
+    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (tokenizer / name for name in TOKENIZER) if tokenizer != folder else ():
+        (folder / path.name).write_bytes(path.read_bytes())
     width, layers, heads = shape
     torch.manual_seed(SEED)
     config = LlamaConfig(
@@ -196,6 +235,7 @@ def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
         pad_token_id=2,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
 
 
 def _make_bert(folder: Path, data: Path) -> None:

@@ -120,6 +120,13 @@ def _missing(view: View) -> Iterator[Anomaly]:
         yield _finding(view, "missing", f"{count} of {planned} planned records are not here", count / planned)
 
 
+def _kept(view: View) -> Iterator[Anomaly]:
+    """Not computed in this run."""
+    if kept := view.column.kept:
+        what = f"{kept} of {len(view.seen)} records rest on answers kept from earlier runs"
+        yield _finding(view, "cached", what, kept / len(view.seen))
+
+
 # --- where records fail ------------------------------------------------------------------------
 
 
@@ -290,6 +297,7 @@ DETECTORS: tuple[Detector, ...] = (
     _guard_errors,
     _unscored,
     _missing,
+    _kept,
     _groups,
     _length,
     _drift,

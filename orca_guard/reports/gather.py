@@ -72,6 +72,7 @@ class Record(msgspec.Struct, frozen=True):
     strategy: str
     tokens: tuple[int, int]
     seconds: float
+    cached: int = 0
 
     @property
     def given(self) -> bool:
@@ -105,6 +106,7 @@ class Column:
         choice: which continuation was best; of a tie, `NOT_SEEN`.
         shortest: 1 where the best continuation has the fewest tokens, and not all have the same.
         offset: of the line in its shard, and the number of the shard.
+        kept: records that rest on answers kept from earlier runs.
     """
 
     disposition: array[int]
@@ -126,6 +128,7 @@ class Column:
     tokens: list[int] = field(default_factory=lambda: [0, 0])
     seconds: float = 0.0
     records: int = 0
+    kept: int = 0
 
     @classmethod
     def of(cls, items: int, metrics: Iterable[str]) -> Column:
@@ -184,6 +187,7 @@ class Column:
         self.tokens[0] += record.tokens[0]
         self.tokens[1] += record.tokens[1]
         self.seconds += record.seconds
+        self.kept += bool(record.cached)
         self.records += 1
         if record.value and len(self.addresses) < GOLD_SAMPLE:
             self.addresses.setdefault(self.value[at], record.value)

@@ -125,7 +125,7 @@ class Deriver:
         self, record: Record, benchmark: BenchmarkShape, item: Item | None, place: Place
     ) -> dict[str, Worth] | None:
         """The scores of its answer, none where it has none; None where they cannot be known."""
-        self._check_disposition(record, place)
+        self._check_disposition(record, item, place)
         found = self._check_reading(record, item, place)
         if record.disposition is not Disposition.ANSWERED:
             if record.judged:
@@ -143,8 +143,9 @@ class Deriver:
             self._worth[value] = rules.of_value(value, item)
         return self._worth[value]
 
-    def _check_disposition(self, record: Record, place: Place) -> None:
-        if why := _contradiction(record):
+    def _check_disposition(self, record: Record, item: Item | None, place: Place) -> None:
+        asked = item is not None and not item.given
+        if why := _contradiction(record) or ("an answer of nobody" if asked and _unasked(record) else ""):
             self._fault("dispositions", record, place, why)
             return
         broken = any(v.action is Action.ERROR and v.effect not in _SHOWN for v in record.verdicts)
@@ -298,9 +299,17 @@ def _contradiction(record: Record) -> str:
         (blocked, "it is blocked, and no guard blocked it"),
         (len(record.attempts) <= len(record.passes), "it has more attempts than passes"),
         (not any(one in _SHOWN for one in record.attempts[:-1]), "it was tried again after guards let it through"),
-        (not (shown and record.passes) or {*record.attempts[-1:]} & _SHOWN != set(), "no attempt was let through"),
+        (
+            not shown or _unasked(record) or record.attempts[-1:] in {(Action.ALLOW,), (Action.REDACT,)},
+            "no attempt was let through",
+        ),
     )
     return next((why for holds, why in rules if not holds), "")
+
+
+def _unasked(record: Record) -> bool:
+    """Whether its answer is one that the item gives, if it gives any: nobody was asked for it."""
+    return record.answer is not None and not record.passes and not record.attempts
 
 
 def _masked(record: Record) -> bool:

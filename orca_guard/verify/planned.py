@@ -86,7 +86,8 @@ def check_known(shape: PlanShape) -> None:
     """Raise `BadInput` for a rule or an aggregate that this version does not have."""
     for entry in shape.benchmarks:
         rules = QUESTION_RULES if entry.kind == "question" else LIKELIHOOD_RULES
-        unknown = [] if entry.scoring in rules else [f"scoring rule {entry.scoring!r}"]
+        named = (entry.scoring, *(metric.rule for metric in entry.metrics if metric.rule))
+        unknown = [f"scoring rule {rule!r}" for rule in named if rule not in rules]
         unknown += [f"aggregate {m.aggregate!r}" for m in entry.metrics if m.aggregate not in AGGREGATORS]
         if unknown:
             raise BadInput(f"this version of orca-guard has no {unknown[0]} for {entry.name!r}. Install a newer one.")

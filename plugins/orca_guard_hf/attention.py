@@ -10,14 +10,18 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from transformers import AttentionInterface
 
+from orca_guard_hf.transfer import sent
+from orca_guard_hf.tree import Ints
+
 _NAME = "orca_guard_packed"
-_BLOCK = 64
-"""Tokens that look at the same columns on a CPU: fewer look at less that is not theirs, more multiply faster."""
+_BLOCK_CPU, _BLOCK_GPU = 64, 256
+"""Tokens that look at the same columns: fewer look at less that is not theirs, more multiply faster."""
+_ALIGNED = 16
+"""Numbers from one row of a bias to the next are a multiple of this on a GPU, whose kernels would copy it otherwise."""
 _UNKNOWN = ("softcap", "s_aux", "position_bias")
 """What an architecture may want of attention that is not done here."""
 
@@ -100,12 +104,35 @@ class Blocks:
         return torch.cat([_attend_block(block, query, key, value, scale) for block in self.blocks], 2)
 
 
-def blocks_of(seen: NDArray[np.bool_], *, device: torch.device) -> Blocks:
-    """The layout of a row whose tokens see these columns, (new, columns)."""
-    size = _BLOCK if device.type == "cpu" else max(len(seen), 1)
-    return Blocks(
-        tuple(_block(seen, start, min(start + size, len(seen)), device) for start in range(0, len(seen), size))
-    )
+def blocks_of(
+    nodes: Ints, columns: Ints, ends: Ints, *, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Blocks:
+    """The layout of nodes of a tree in depth-first order, each of which looks at itself and its ancestors.
+
+    Args:
+        nodes: what is read, one after the other, (new,).
+        columns: what there is to look at, `nodes` last, in ascending order, (columns,).
+        ends: one past the last descendant of each of `columns`, (columns,).
+        device: where the first layer lies.
+        dtype: of the biases.
+    """
+    size = _BLOCK_CPU if device.type == "cpu" else _BLOCK_GPU
+    starts = range(0, len(nodes), size)
+    pieces = [nodes[start : start + size] for start in starts]
+    seen = [np.flatnonzero((columns <= piece[-1]) & (ends > piece[0])) for piece in pieces]
+    limits = np.cumsum([0, *map(len, seen)])
+    where = np.concatenate(seen)
+    table = sent(torch.from_numpy(np.stack([where, columns[where], ends[where]])), device)
+    lines = sent(torch.from_numpy(nodes), device)
+    blocks = []
+    for start, piece, own, first, last in zip(starts, pieces, seen, limits, limits[1:], strict=False):
+        end = start + len(piece)
+        at, column, stop = table[:, first:last]
+        node = lines[start:end, None]
+        bias = bias_of((column <= node) & (node < stop), dtype) if len(piece) > 1 else None
+        whole = int(own[-1]) - int(own[0]) + 1 == len(own)
+        blocks.append(Block(start, end, slice(int(own[0]), int(own[0]) + len(own)) if whole else at, bias))
+    return Blocks(tuple(blocks))
 
 
 def segments_of(lengths: Sequence[int]) -> Blocks:
@@ -125,7 +152,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, *,
         bias: added to the scores, (batch or 1, 1, new, columns).
         scale: of the scores.
     """
-    if query.device.type == "cpu" and (query.dtype != torch.float32 or query.shape[2] < _BLOCK):
+    if query.device.type == "cpu" and (query.dtype != torch.float32 or query.shape[2] < _BLOCK_CPU):
         return _by_hand(query, key, value, bias, scale)
     if bias is not None:
         bias = bias.to(query.dtype)
@@ -157,16 +184,8 @@ def _attend_block(block: Block, query: Tensor, key: Tensor, value: Tensor, scale
     return attention(query[:, :, block.start : block.end], key, value, bias, scale=scale)
 
 
-def _block(seen: NDArray[np.bool_], start: int, end: int, device: torch.device) -> Block:
-    rows = seen[start:end]
-    columns = np.flatnonzero(rows.any(0))
-    rows = rows[:, columns]
-    first, count = int(columns[0]), len(columns)
-    whole = int(columns[-1]) - first + 1 == count
-    where = slice(first, first + count) if whole else torch.from_numpy(columns).to(device)
-    return Block(start, end, where, None if rows.all() else bias_of(torch.from_numpy(rows)).to(device))
-
-
-def bias_of(seen: Tensor) -> Tensor:
+def bias_of(seen: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """0 where a token looks, and so little elsewhere that nothing is left of it; of the shape of `seen`."""
-    return torch.zeros(seen.shape).masked_fill_(~seen, torch.finfo(torch.float16).min)
+    rows = -(-seen.shape[-1] // _ALIGNED) * _ALIGNED if seen.device.type == "cuda" else seen.shape[-1]
+    bias = torch.zeros(*seen.shape[:-1], rows, dtype=dtype, device=seen.device)[..., : seen.shape[-1]]
+    return bias.masked_fill_(~seen, torch.finfo(torch.float16).min)

@@ -15,8 +15,8 @@ log = logging.getLogger("orca_guard")
 _SCRATCH = 512 << 20
 """Bytes that the scores over the vocabulary and the masks of one forward may take beside weights and cache."""
 _BYTES = 10
-"""Of one score while it is worked on: half precision once, single precision twice."""
-_CPU, _GPU, _LEAST = 320, 8192, 8
+"""Of one score while it is worked on: half precision once, single precision twice. On GPUs that is done in portions."""
+_CPU, _GPU, _LEAST = 320, 4096, 8
 
 
 class Budget:
@@ -51,11 +51,11 @@ class Budget:
                 torch.cuda.empty_cache()
 
 
-def budget_for(config: Any, device: torch.device) -> Budget:
+def budget_for(config: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Budget:
     """What a forward of this model can take on this device: on a CPU more than a few hundred tokens gain nothing."""
     vocabulary = int(getattr(config.get_text_config(), "vocab_size", 0) or 1)
-    most = _CPU if device.type == "cpu" else _GPU
-    return Budget(max(min(most, _SCRATCH // (_BYTES * vocabulary)), _LEAST))
+    most, size = (_GPU, dtype.itemsize) if device.type == "cuda" else (_CPU, _BYTES)
+    return Budget(max(min(most, _SCRATCH // (size * vocabulary)), _LEAST))
 
 
 def cache_bytes(device: torch.device) -> int:

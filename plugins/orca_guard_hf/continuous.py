@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from orca_guard.contracts import Reported
 from orca_guard.types import Failure, Generate, Generation, Partial
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.feed import Feed
-from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, sureness, take
+from orca_guard_hf.growing import (
+    Likeliest,
+    Limits,
+    Row,
+    choose,
+    ending,
+    likeliest,
+    look,
+    prepare,
+    reply_of,
+    take,
+)
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
-from orca_guard_hf.slots import Run, Slots
+from orca_guard_hf.slots import Run, Shelf
+from orca_guard_hf.transfer import sent
 from orca_guard_hf.tree import Ints
 
 _WORTH = 16
@@ -43,6 +56,25 @@ class _Place:
         return (*prompt[start:], *ids[max(start - len(prompt), 0) :])
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A forward that the device may still be busy with.
+
+    Attributes:
+        runs: what it reads to the end of a text.
+        places: whose texts.
+        logits: after each, (runs, vocabulary).
+        best: the likeliest tokens.
+        unknown: whether the tokens were chosen by the forward before, and not yet looked at when it set off.
+    """
+
+    runs: Sequence[Run]
+    places: Sequence[_Place]
+    logits: Tensor
+    best: Likeliest
+    unknown: bool = False
+
+
 class Continuous:
     """One run of generations over a set of slots.
 
@@ -53,10 +85,19 @@ class Continuous:
         slots: most answers under way at once; fewer where the cache has no room for as many.
         budget: tokens in one forward.
         room: tokens that the cache may hold in all.
+        shelf: where slots come from.
     """
 
     def __init__(
-        self, *, network: Network, prompter: Prompter, limits: Limits, slots: int, budget: Budget, room: int
+        self,
+        *,
+        network: Network,
+        prompter: Prompter,
+        limits: Limits,
+        slots: int,
+        budget: Budget,
+        room: int,
+        shelf: Shelf,
     ) -> None:
         self._network = network
         self._prompter = prompter
@@ -65,10 +106,12 @@ class Continuous:
         self._budget = budget
         self._room = room
         self._longest = 0
-        self._slots = Slots(network, count=0)
+        self._shelf = shelf
+        self._slots = shelf.take(0)
         self._memory = _Memory(0)
         self._going: dict[int, _Place] = {}
         self._waiting: Row | None = None
+        self._flight: _Flight | None = None
 
     @property
     def unanswered(self) -> list[Generate]:
@@ -86,6 +129,8 @@ class Continuous:
         while True:
             yield from self._admit(feed, between)
             if not self._going:
+                self._flight = None
+                self._shelf.give(self._slots)
                 return
             self._close_ranks()
             yield from self._advance()
@@ -130,7 +175,7 @@ class Continuous:
                 return False
             self._longest = length
             if not self._going:
-                self._slots, self._memory = Slots(self._network, count=count), _Memory(count)
+                self._slots, self._memory = self._shelf.take(count), _Memory(count)
         return len(self._going) < self._slots.count
 
     def _seat(self, row: Row) -> None:
@@ -148,7 +193,7 @@ class Continuous:
 
     def _close_ranks(self) -> None:
         """Move answers from high slots to low ones when few are left: single tokens attend over all lower slots."""
-        while (top := max(self._going)) >= len(self._going) + len(self._going) // 4:
+        while not self._slots.by_kernel and (top := max(self._going)) >= len(self._going) + len(self._going) // 4:
             place = self._going.pop(top)
             place.slot = next(slot for slot in range(top) if slot not in self._going)
             if place.reading:
@@ -160,13 +205,18 @@ class Continuous:
 
     def _advance(self) -> Iterator[Reported]:
         """One forward; whoever has been read to the end gets a token more."""
-        logits, ready = self._budget.within(self._read)
-        rows = [place.row for place in ready]
-        tokens = choose(rows, logits)
-        for row, token, sure in zip(rows, tokens, sureness(logits, tokens), strict=True):
-            take(row, token, self._limits.stop_ids, sure)
-        late = [place for place in self._going.values() if place not in ready and place.row.late]
-        for place in [*ready, *late]:
+        flight = self._flight or self._budget.within(self._read)
+        self._flight = self._follow(flight)
+        ready = [(place, number) for number, place in enumerate(flight.places) if not place.row.over]
+        rows = [place.row for place in flight.places]
+        chosen = choose(rows, flight.logits, flight.best)
+        for place, number in ready:
+            if flight.unknown:
+                self._memory.keep(replace(flight.runs[number], tokens=(place.row.ids[-1],)))
+            take(place.row, chosen[number], self._limits.stop_ids)
+        going = {place.slot for place, _ in ready}
+        late = [place for slot, place in self._going.items() if slot not in going and place.row.late]
+        for place in [*(place for place, _ in ready), *late]:
             with self._network.lock:
                 place.row.finish = place.row.finish or ending(place.row, self._prompter)
                 reply = self._said(place)
@@ -175,14 +225,34 @@ class Continuous:
             if reply is not None:
                 yield place.row.request, reply
 
+    def _follow(self, flight: _Flight) -> _Flight | None:
+        """The forward after this one, under way before anybody here has seen which tokens it reads.
+
+        Only where the device chooses all of them, and nobody waits to be read otherwise. Who ends with this token has
+        been read once too often then, into a place that is not looked at again.
+        """
+        some = [n for n, place in enumerate(flight.places) if not place.row.over]
+        if len(some) < len(self._going) or any(flight.places[n].row.sampler is not None for n in some):
+            return None
+        some = [n for n in some if len(flight.places[n].row.ids) + 1 < flight.places[n].row.limit]
+        places = [flight.places[n] for n in some]
+        runs = [Run(place.slot, flight.runs[n].end, (0,)) for n, place in zip(some, places, strict=True)]
+        if not runs or self._slots.length < max(run.end for run in runs):
+            return None
+        ids = flight.best.ids
+        if len(some) < len(ids):
+            ids = ids.index_select(0, sent(torch.tensor(some), ids.device))
+        logits = self._slots.follow(runs, ids)
+        return None if logits is None else _Flight(runs, places, logits, likeliest(logits), unknown=True)
+
     def _said(self, place: _Place) -> Generation | Failure | Partial | None:
         if place.row.over:
             return reply_of(place.row, self._prompter, time.monotonic() - place.since)
         return look(place.row, self._prompter)
 
-    def _read(self, most: int) -> tuple[Tensor, list[_Place]]:
-        """A forward of at most so many tokens; logits of the places that are read to their end."""
-        self._slots.fit(max(place.length for place in self._going.values()))
+    def _read(self, most: int) -> _Flight:
+        """A forward of at most so many tokens."""
+        self._slots.fit(max(place.length for place in self._going.values()), longest=self._longest)
         self._memory.fit(self._slots.length)
         for place in self._going.values():
             if not place.reading:
@@ -192,7 +262,9 @@ class Continuous:
         for run in runs:
             self._memory.keep(run)
         ready = [number for number, run in enumerate(runs) if run.end == self._going[run.slot].length]
-        return logits[ready].float(), [self._going[runs[number].slot] for number in ready]
+        logits = (logits if len(ready) == len(runs) else logits[ready]).float()
+        runs = [runs[number] for number in ready]
+        return _Flight(runs, [self._going[run.slot] for run in runs], logits, likeliest(logits))
 
     def _begin(self, place: _Place) -> None:
         """Let a slot begin with what another already holds of its prompt, unless one is just reading more of it."""

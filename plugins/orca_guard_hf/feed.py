@@ -28,11 +28,6 @@ class Feed:
         self._aside: list[Request] = []
 
     @property
-    def has_ahead(self) -> bool:
-        """Whether a generation was looked at that has not been handed out."""
-        return bool(self._ahead)
-
-    @property
     def has_aside(self) -> bool:
         """Whether anything was set aside."""
         return bool(self._aside)
@@ -44,6 +39,12 @@ class Feed:
     def generations(self, most: int) -> list[Generate]:
         """As many as there are now, up to `most`."""
         return list(islice(iter(self.generation, None), most))
+
+    def look(self) -> bool:
+        """Whether there is a generation now; it stays where it is."""
+        if not self._ahead:
+            self._ahead.extend(self.generations(1))
+        return bool(self._ahead)
 
     def lone(self) -> Generate | None:
         """The next generation if there is no other now; several stay where they are."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from orca_guard.types import Failure, Generate, Generation, Partial
-from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, sureness, take
+from orca_guard_hf.growing import Limits, Row, choose, ending, look, prepare, reply_of, take
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
 
@@ -53,10 +53,9 @@ def _grow(
 def _step(rows: Sequence[Row], steps: _Steps, network: Network, prompter: Prompter, stop_ids: frozenset[int]) -> None:
     """One more token for every row that is not over."""
     logits = steps.logits()
-    tokens = choose(rows, logits)
-    for row, token, sure in zip(rows, tokens, sureness(logits, tokens), strict=True):
+    for row, chosen in zip(rows, choose(rows, logits), strict=True):
         if not row.over:
-            take(row, token, stop_ids, sure)
+            take(row, chosen, stop_ids)
     with network.lock:
         for row in rows:
             row.finish = row.finish or ending(row, prompter)

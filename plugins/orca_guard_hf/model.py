@@ -98,9 +98,9 @@ class HFModel(DescribedModel):
         feed = Feed(requests)
         while True:
             before = feed.taken
-            if (lone := feed.lone()) is not None:
+            if not self._packing.prefers_slots and (lone := feed.lone()) is not None:
                 yield from self._batched(generate, [lone])
-            elif feed.has_ahead:
+            elif feed.look():
                 yield from self._generations(feed)
             yield from self._together(feed.aside())
             if feed.taken == before:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache
 
 from orca_guard_hf.attention import Layout, configs_of, packed
+from orca_guard_hf.fusing import Fused, fused, fusible
+from orca_guard_hf.transfer import sent
 
 Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
 """Keys and values of each layer, each (1, heads, positions, width); empty where nothing has been read."""
+
+
+_KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+"""Of attention: all but cuDNN's, which makes a plan for every new shape, and trees are of a new shape each time."""
 
 
 class Network:
@@ -36,8 +45,14 @@ class Network:
         self._configs = configs_of(model) if isinstance(model, torch.nn.Module) else []
         self.sample: Memory = ()
         """Keys and values of one token, once anything was read packed: how large they are, and where they lie."""
+        self._fused: Fused | None = None
         self.forwarded = 0
         """Tokens that went through it so far, padding counted too."""
+
+    @property
+    def on_one_gpu(self) -> bool:
+        """Whether all of it lies on one CUDA device, with nothing that moves weights meanwhile."""
+        return self.device.type == "cuda" and not getattr(self.model, "hf_device_map", None)
 
     @property
     def packs(self) -> bool:
@@ -89,18 +104,31 @@ class Network:
         self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
         return logits, memory
 
-    def packed_into(self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor) -> Tensor:
-        """The same over a cache that transformers knows how to update."""
-        with self.lock, torch.inference_mode(), packed(self._configs, layout):
-            self.forwarded += ids.numel()
+    def packed_into(
+        self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, counted: bool = True
+    ) -> Tensor:
+        """The same over a cache that transformers knows how to update. What is only rehearsed is not counted."""
+        with self.lock, torch.inference_mode(), packed(self._configs, layout), self._faster():
+            self.forwarded += ids.numel() if counted else 0
             out = self.model(
-                input_ids=ids[None].to(self.device),
-                position_ids=positions[None].to(self.device),
+                input_ids=sent(ids, self.device)[None],
+                position_ids=sent(positions, self.device)[None],
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=keep.to(self.device),
+                logits_to_keep=sent(keep, self.device),
             )
         return out.logits[0]  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _faster(self) -> Iterator[None]:
+        """Kernels that stand in for several where everything lies on one GPU."""
+        if not self.on_one_gpu:
+            yield
+            return
+        if self._fused is None:
+            self._fused = fusible(self.model) if find_spec("triton") else ()
+        with fused(self._fused), sdpa_kernel(_KERNELS):
+            yield
 
     def rows(
         self, texts: Sequence[Sequence[int]], *, pad: int, side: Literal["left", "right"]
@@ -118,8 +146,9 @@ class Network:
 
 def kept(memory: Memory, columns: Tensor) -> Memory:
     """Only these columns of what was read, (columns,)."""
+    there = {device: sent(columns, device) for device in {table.device for pair in memory for table in pair}}
     return tuple(
-        (keys.index_select(2, columns.to(keys.device)), values.index_select(2, columns.to(values.device)))
+        (keys.index_select(2, there[keys.device]), values.index_select(2, there[values.device]))
         for keys, values in memory
     )
 

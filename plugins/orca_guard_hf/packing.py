@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orca_guard.errors import OrcaGuardError
-from orca_guard.types import Failure, Finding, Health, Score, Scores
+from orca_guard.types import Failure, Finding, Health, Likelihood, Score, Scores
 from orca_guard_hf.budget import Budget, budget_for, cache_bytes
 from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.growing import Limits
 from orca_guard_hf.network import Network
 from orca_guard_hf.probe import why_not_packed
 from orca_guard_hf.prompting import Prompter
-from orca_guard_hf.scoring import Joint, fitted
+from orca_guard_hf.scoring import Joint, Spelt, fitting, joined, spelt
+from orca_guard_hf.slots import Shelf, kernels_serve
 from orca_guard_hf.tree_scoring import TreeScorer
 
 log = logging.getLogger("orca_guard")
+
+_AHEAD = 256
+"""Requests that are encoded while an accelerator reads those before them."""
 
 
 class Packing:
@@ -37,6 +41,7 @@ class Packing:
         self._why_not: str | None = None
         self._budget: Budget | None = None
         self._scorer: TreeScorer | None = None
+        self._shelf = Shelf(network)
 
     @property
     def why_not(self) -> str:
@@ -45,9 +50,13 @@ class Packing:
             if self._why_not is None:
                 self._why_not = why_not_packed(self._network, context=self._context)
                 if not self._why_not:
-                    self._budget = budget_for(self._network.model.config, self._network.device)
+                    self._budget = self._limit()
                     self._scorer = TreeScorer(self._network, self._budget)
         return self._why_not
+
+    def _limit(self) -> Budget:
+        model = self._network.model
+        return budget_for(model.config, self._network.device, model.dtype)
 
     def trusted(self) -> bool:
         """Whether to take this way; the first no is said aloud."""
@@ -75,7 +84,13 @@ class Packing:
             slots=slots,
             budget=self._budget,
             room=cache_bytes(self._network.device) // token,
+            shelf=self._shelf,
         )
+
+    @property
+    def prefers_slots(self) -> bool:
+        """Whether even a generation that is alone is faster over slots: where forwards are captured as graphs."""
+        return kernels_serve(self._network)
 
     def score(self, requests: Sequence[Score], prompter: Prompter) -> Iterator[tuple[int, Scores | Failure]]:
         """Answer requests together: the number of each with its reply, in the order in which replies are known.
@@ -84,14 +99,48 @@ class Packing:
         gave no number to one text, those beside it have none either.
         """
         assert self._scorer is not None, "only what was tried is trusted"
+        if self._network.device.type == "cpu":
+            joints, failed = self._joints(enumerate(requests), prompter)
+            yield from failed
+            yield from _told(joints, self._scorer.scores(list(joints.values())) if joints else iter(()))
+            return
+        before: Iterator[tuple[int, Scores | Failure]] = iter(())
+        for start in range(0, len(requests), _AHEAD):  # the device reads one part while the next is encoded
+            some = range(start, min(start + _AHEAD, len(requests)))
+            joints, failed = self._joints(((number, requests[number]) for number in some), prompter)
+            found = _told(joints, self._scorer.ahead(list(joints.values())) if joints else iter(()))
+            yield from failed
+            yield from before
+            before = found
+        yield from before
+
+    def _joints(
+        self, requests: Iterable[tuple[int, Score]], prompter: Prompter
+    ) -> tuple[dict[int, Joint], list[tuple[int, Failure]]]:
+        """The token rows of numbered requests, and the failures of those that have none."""
         joints: dict[int, Joint] = {}
-        for number, request in enumerate(requests):
-            try:
-                with self._network.lock:
-                    joints[number] = fitted(request, prompter, self._context)
-            except OrcaGuardError as error:
-                yield number, Failure(error)
-        numbers = list(joints)
-        for place, likelihoods in self._scorer.scores(list(joints.values())) if joints else ():
-            if likelihoods is not None:
-                yield numbers[place], Scores(likelihoods=tuple(likelihoods))
+        texts: dict[int, Spelt] = {}
+        failed: list[tuple[int, Failure]] = []
+        with self._network.lock:
+            for number, request in requests:
+                try:
+                    texts[number] = spelt(request, prompter)
+                except OrcaGuardError as error:
+                    failed.append((number, Failure(error)))
+            prompter.foresee(one.text for some in texts.values() for one in (some.alone, *some.joint))
+            for number, some in texts.items():
+                try:
+                    joints[number] = fitting(joined(some, prompter), self._context)
+                except OrcaGuardError as error:
+                    failed.append((number, Failure(error)))
+        return joints, failed
+
+
+def _told(
+    joints: Mapping[int, Joint], found: Iterator[tuple[int, list[Likelihood] | None]]
+) -> Iterator[tuple[int, Scores | Failure]]:
+    """Replies by the numbers of their requests; none where the network gave no numbers."""
+    numbers = list(joints)
+    for place, likelihoods in found:
+        if likelihoods is not None:
+            yield numbers[place], Scores(likelihoods=tuple(likelihoods))

@@ -62,7 +62,8 @@ class Prompter:
         self._controls = self._find_controls()
         self._pattern = _alternatives(self._controls)
         self.control_ids = frozenset(self._controls.values())
-        self._encoded = lru_cache(maxsize=_REMEMBERED)(self._encode)
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._encode)
+        self._foreseen: dict[str, tuple[int, ...]] = {}
 
     @property
     def controls(self) -> frozenset[str]:
@@ -122,6 +123,17 @@ class Prompter:
         text = str(self.tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False))
         return text.removeprefix(self.profile.answer_prefix)
 
+    def foresee(self, texts: Iterable[str]) -> None:
+        """Encode all of these together, which the tokenizers library spreads over the processor's cores."""
+        whole = [text for text in dict.fromkeys(texts) if not _broken_at(text)]
+        how = {"add_special_tokens": False, "return_attention_mask": False, "verbose": False}
+        ids = self.tokenizer(whole, **how)["input_ids"] if whole else ()
+        self._foreseen = dict(zip(whole, map(tuple, ids), strict=True))
+
+    def _encoded(self, text: str) -> tuple[int, ...]:
+        ids = self._foreseen.get(text)
+        return self._remembered(text) if ids is None else ids
+
     def _find_controls(self) -> dict[str, int]:
         added: dict[str, int] = self.tokenizer.get_added_vocab()
         special = {t.content for t in self.tokenizer.added_tokens_decoder.values() if t.special}
@@ -167,10 +179,8 @@ class Prompter:
         return Rendered(shown, tuple(literal))
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise BadInput(f"the text holds half a character (at {error.start}) that no tokenizer knows.") from error
+        if broken := _broken_at(text):
+            raise BadInput(f"the text holds half a character (at {broken - 1}) that no tokenizer knows.")
         return tuple(self.tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
     def _spell_out(self, ids: tuple[int, ...], literal: Sequence[bool]) -> tuple[int, ...]:
@@ -192,6 +202,15 @@ class Prompter:
         if self.control_ids.intersection(ids):
             raise BadInput(f"the tokenizer cannot spell out {text!r}. Remove it from the text.")
         return ids
+
+
+def _broken_at(text: str) -> int:
+    """Where the first half of a character stands, counted from 1; 0 where there is none."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return error.start + 1
+    return 0
 
 
 def _own_template(tokenizer: Any, profile: Profile) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from orca_guard.errors import BadInput, ModelFailed, PromptTooLong
 from orca_guard.types import Embed, Embedding, Likelihood, Score, Scores
 from orca_guard_hf.network import Network
-from orca_guard_hf.prompting import Prompter
+from orca_guard_hf.prompting import Prompter, Rendered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,37 @@ def score(request: Score, *, network: Network, prompter: Prompter, context: int 
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelt:
+    """What is written before each continuation, and with it.
+
+    Attributes:
+        alone: before them.
+        joint: with each, in their order.
+        raw: whether it is no conversation.
+    """
+
+    alone: Rendered
+    joint: tuple[Rendered, ...]
+    raw: bool
+
+
+def spelt(request: Score, prompter: Prompter) -> Spelt:
+    """The texts of a request. Raises `BadInput` where there is nothing to score, or no such conversation."""
+    if not request.continuations or not all(request.continuations):
+        raise BadInput("there is an empty continuation, or none at all. Give at least one character to score.")
+    raw = not request.messages
+    before = prompter.plain(request.context) if raw else prompter.opened(request.messages)
+    return Spelt(alone=before, joint=tuple(before + prompter.plain(c) for c in request.continuations), raw=raw)
+
+
 def fitted(request: Score, prompter: Prompter, context: int | None) -> Joint:
     """The rows of a request. Raises `BadInput` as `encode_jointly` does, `PromptTooLong` if one does not fit."""
-    joint = encode_jointly(request, prompter)
+    return fitting(encode_jointly(request, prompter), context)
+
+
+def fitting(joint: Joint, context: int | None) -> Joint:
+    """The same rows. Raises `PromptTooLong` if one does not fit."""
     for row in joint.rows:
         check_length(len(row), context)
     return joint
@@ -52,12 +80,13 @@ def encode_jointly(request: Score, prompter: Prompter) -> Joint:
     The boundary is the longest token prefix that the context alone and all joint encodings share. When a token spans
     the join, the last characters of the context are thus scored too, and for every continuation alike.
     """
-    if not request.continuations or not all(request.continuations):
-        raise BadInput("there is an empty continuation, or none at all. Give at least one character to score.")
-    raw = not request.messages
-    before = prompter.plain(request.context) if raw else prompter.opened(request.messages)
-    alone = prompter.prompt(before, raw=raw).ids
-    rows = tuple(prompter.prompt(before + prompter.plain(c), raw=raw).ids for c in request.continuations)
+    return joined(spelt(request, prompter), prompter)
+
+
+def joined(texts: Spelt, prompter: Prompter) -> Joint:
+    """The tokens of a request's texts. Raises `BadInput` where a continuation has none of its own."""
+    alone = prompter.prompt(texts.alone, raw=texts.raw).ids
+    rows = tuple(prompter.prompt(text, raw=texts.raw).ids for text in texts.joint)
     shared = _common(alone, *rows)
     if not shared:
         rows, shared = _anchored(rows, prompter), 1
@@ -98,8 +127,11 @@ def _anchored(rows: Sequence[tuple[int, ...]], prompter: Prompter) -> tuple[tupl
     return tuple((start, *row) for row in rows)
 
 
-def _common(*rows: Sequence[int]) -> int:
-    return next((i for i, column in enumerate(zip(*rows, strict=False)) if len(set(column)) > 1), min(map(len, rows)))
+def _common(*rows: tuple[int, ...]) -> int:
+    """How long a beginning all of them share: the first and the last in order share no more than the others do."""
+    first, last = min(rows), max(rows)
+    unequal = (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(unequal, min(len(first), len(last)))
 
 
 def _likelihoods(

@@ -32,11 +32,6 @@ class Tree:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def sees(self, nodes: Ints, columns: Ints) -> NDArray[np.bool_]:
-        """Which of `columns` each of `nodes` may attend to: itself and its ancestors, (nodes, columns)."""
-        within = columns[None, :] <= nodes[:, None]
-        return within & (nodes[:, None] < self.ends[columns][None, :])
-
     def open_after(self, columns: Ints, node: int) -> NDArray[np.bool_]:
         """Which of `columns`, all before `node`, are its ancestors, (columns,)."""
         return self.ends[columns] > node

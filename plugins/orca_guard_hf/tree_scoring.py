@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +17,14 @@ from orca_guard_hf.attention import blocks_of
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.network import Memory, Network, kept
 from orca_guard_hf.scoring import Joint
+from orca_guard_hf.transfer import fetched, sent
 from orca_guard_hf.tree import Ints, Tree, tree_of, trunk_of
 
 _TRUNK = 16
 """A shared beginning of fewer tokens is not worth a forward of its own."""
 _NONE: Ints = np.empty(0, dtype=np.int64)
-_ROWS = 32
-"""Rows of logits looked at together: few enough to stay in a processor's cache."""
+_ROWS_CPU, _ROWS_GPU = 32, 512
+"""Rows of logits looked at together: few enough to stay in a processor's cache, or to take little of a GPU's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,24 @@ class TreeScorer:
     def scores(self, joints: Sequence[Joint]) -> Iterator[tuple[int, list[Likelihood] | None]]:
         """The likelihoods of each request by its number, as they become known; None where they are no numbers."""
         wanted = _Wanted(joints)
+        for _ in self._readings(wanted):
+            yield from wanted.settled()
+
+    def ahead(self, joints: Sequence[Joint]) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """The same, but everything is given to the device at once; only who iterates waits for it."""
+        wanted = _Wanted(joints)
+        deque(self._readings(wanted), maxlen=0)
+        return wanted.settled()
+
+    def _readings(self, wanted: _Wanted) -> Iterator[None]:
+        """Read what is wanted, forward by forward; what each says is noted and not waited for."""
         tree = tree_of(wanted.rows)
         wanted.place(tree)
         trunk = self._shared(tree, most=wanted.first)
         reading = _Reading(tree, self._network, trunk)
         while reading.next < len(tree):
-            end = self._budget.within(lambda most: _read(reading, wanted, most))
-            yield from wanted.settled(upto=end)
+            wanted.note(self._budget.within(lambda most: _read(reading, wanted, most)))
+            yield
 
     def _shared(self, tree: Tree, *, most: int) -> Trunk:
         """The shared beginning, of at most so many nodes, read unless it is the one that was read last."""
@@ -71,14 +83,27 @@ class TreeScorer:
         return self._trunk
 
 
-def _read(reading: _Reading, wanted: _Wanted, most: int) -> int:
-    """Read the next nodes and note what the network says of those that are wanted; where it ends."""
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What a forward says of judged nodes.
+
+    Attributes:
+        end: one past the last node that it read.
+        lines: where the judgements stand that it has to do with.
+        found: log-probability and hit of each, (lines, 2), once they are there.
+    """
+
+    end: int
+    lines: slice
+    found: Callable[[], NDArray[np.float64]]
+
+
+def _read(reading: _Reading, wanted: _Wanted, most: int) -> _Noted:
+    """Read the next nodes and judge those that are wanted."""
     start, end = reading.next, reading.upto(most)
     lines = wanted.lines(start, end)
     logits = reading.read(end - start, np.unique(wanted.nodes[lines]))
-    if logits is not None:
-        wanted.note(lines, logits)
-    return end
+    return _Noted(end, lines, wanted.judged(lines, logits))
 
 
 class _Reading:
@@ -92,6 +117,7 @@ class _Reading:
         self.memory = trunk.memory
         self._tree = tree
         self._network = network
+        self._dtype = network.model.dtype if network.device.type == "cuda" else torch.float32
         self._columns: Ints = np.arange(self.next)
 
     def upto(self, most: int) -> int:
@@ -108,7 +134,7 @@ class _Reading:
         logits, memory = self._network.packed(
             torch.from_numpy(tree.tokens[nodes]),
             positions=torch.from_numpy(tree.depths[nodes]),
-            layout=blocks_of(tree.sees(nodes, columns), device=self._network.device),
+            layout=blocks_of(nodes, columns, tree.ends[columns], device=self._network.device, dtype=self._dtype),
             keep=torch.from_numpy(keep),
             past=self.memory,
         )
@@ -130,6 +156,7 @@ class _Wanted:
 
     def __init__(self, joints: Sequence[Joint]) -> None:
         self._joints = joints
+        self._noted: deque[_Noted] = deque()
         self.rows = [row[:-1] for joint in joints for row in joint.rows]
         """What the network reads: a row's last token is only judged."""
 
@@ -160,17 +187,35 @@ class _Wanted:
         """Where the judgements of nodes `[start, end)` stand."""
         return slice(*np.searchsorted(self.nodes, (start, end)).tolist())
 
-    def note(self, lines: slice, logits: Tensor) -> None:
-        """Take down natural log-probabilities in single precision, and whether the token is the likeliest."""
+    def judged(self, lines: slice, logits: Tensor | None) -> Callable[[], NDArray[np.float64]]:
+        """What logits of the wanted nodes among these lines say of them, as `_Noted.found`."""
+        if logits is None:
+            return lambda: np.empty((0, 2))
         _, index = np.unique(self.nodes[lines], return_inverse=True)
-        targets = self._targets[lines]
-        for start in range(0, len(logits), _ROWS):
-            mine = np.flatnonzero((index >= start) & (index < start + _ROWS))
-            logprobs, hits = _judged(logits[start : start + _ROWS].float(), index[mine] - start, targets[mine])
-            self._logprobs[lines.start + mine], self._hits[lines.start + mine] = logprobs, hits
+        targets = sent(torch.from_numpy(self._targets[lines]), logits.device)
+        rows = sent(torch.from_numpy(index), logits.device)
+        size = _ROWS_CPU if logits.device.type == "cpu" else _ROWS_GPU
+        starts = range(0, len(logits), size)
+        limits = np.searchsorted(index, [*starts, len(logits)]).tolist()
+        parts = [
+            _judged(logits[start : start + size].float(), rows[first:last] - start, targets[first:last])
+            for start, first, last in zip(starts, limits, limits[1:], strict=False)
+        ]
+        return fetched(torch.cat(parts))
 
-    def settled(self, *, upto: int) -> Iterator[tuple[int, list[Likelihood] | None]]:
-        """Requests all of whose nodes lie before `upto`, each once."""
+    def note(self, noted: _Noted) -> None:
+        """Take down what a forward says; it is looked at when it is asked for."""
+        self._noted.append(noted)
+
+    def settled(self) -> Iterator[tuple[int, list[Likelihood] | None]]:
+        """Requests all of whose nodes have been noted, each once."""
+        while self._noted:
+            noted = self._noted.popleft()
+            found = noted.found()
+            self._logprobs[noted.lines], self._hits[noted.lines] = found[:, 0], found[:, 1] > 0
+            yield from self._finished(noted.end)
+
+    def _finished(self, upto: int) -> Iterator[tuple[int, list[Likelihood] | None]]:
         while self._due and self._due[0][0] < upto:
             _, number = self._due.popleft()
             likelihoods = [self._likelihood(at) for at in self._lines[number]]
@@ -182,12 +227,18 @@ class _Wanted:
 
 
 @torch.inference_mode()
-def _judged(table: Tensor, rows: Ints, tokens: Ints) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Log-probability of each token in its row of logits, (rows, vocabulary), and whether it is the likeliest."""
-    at, token = (torch.from_numpy(numbers).to(table.device) for numbers in (rows, tokens))
-    best, found = table.amax(-1, keepdim=True), table[at, token]
-    hits = found == best[at, 0]
-    tied = hits.nonzero()[:, 0]  # seldom any: so it is not looked at every row which of equals comes first
-    hits[tied] = table[at[tied]].argmax(-1) == token[tied]
+def _judged(table: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
+    """Natural log-probability of each token in its row of logits, (rows, vocabulary), and whether it is the likeliest.
+
+    Returns:
+        Both as numbers, (tokens, 2).
+    """
+    best, found = table.amax(-1, keepdim=True), table[rows, tokens]
+    if table.device.type == "cpu":
+        hits = found == best[rows, 0]
+        tied = hits.nonzero()[:, 0]  # seldom any: so it is not looked at every row which of equals comes first
+        hits[tied] = table[rows[tied]].argmax(-1) == tokens[tied]
+    else:
+        hits = table.argmax(-1)[rows] == tokens
     total = (table - best).exp_().sum(-1).log_() + best[:, 0]
-    return (found - total[at]).double().cpu().numpy(), hits.cpu().numpy()
+    return torch.stack([(found - total[rows]).double(), hits.double()], -1)

@@ -23,6 +23,8 @@ def test_an_audit_marks_what_was_kept_and_finds_the_same(run: Run, tmp_path: Pat
     figures = [seal["figures"] for _, seal in runs]
     assert figures[0] == figures[1] == figures[2]
     assert run("verify", tmp_path / "second").code == 0
+    told = [run("report", tmp_path / name).out for name in ("first", "second")]
+    assert ["kept from earlier runs" in text for text in told] == [False, True]
 
 
 def test_a_run_reads_from_a_cache(run: Run, tmp_path: Path) -> None:

@@ -85,9 +85,7 @@ def _p(gaps: Sequence[float]) -> float:
 def summary(results: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
     """All that the page shows."""
     arms = {
-        split: {
-            arm: {m: [figure(r, split=split, arm=arm, measure=m) for r in results] for m in PLACES} for arm in ARMS
-        }
+        split: {arm: {m: [figure(r, split=split, arm=arm, measure=m) for r in results] for m in PLACES} for arm in ARMS}
         for split in SPLITS
     }
     return {"arms": arms, "contrasts": contrasts(results, plan)}

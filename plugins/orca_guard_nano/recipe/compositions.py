@@ -181,9 +181,7 @@ def _choices(*asked: str) -> tuple[str, ...]:
     return tuple(form[0].upper() + form[1:] for form in forms)
 
 
-COMPARED = tuple(
-    (name, form.more(*_choices(*wordings.COMPARED[name, more])), more) for name, form, more in COMPARED
-)
+COMPARED = tuple((name, form.more(*_choices(*wordings.COMPARED[name, more])), more) for name, form, more in COMPARED)
 COMPARED_WEIGHTS: Final = (5, 3, 2, 1, 1, 2, 2)
 # Neighbours whose atomic weights run against their numbers, so that "heavier" would be untrue of them.
 REVERSED: Final = ({"argon", "potassium"}, {"iodine", "xenon"}, {"nickel", "copper"})

@@ -155,9 +155,7 @@ class Fleet:
             last = last + 1
             real = torch.cat((real, real.new_ones(len(real), 1)), 1)
             kept: Past = []
-            hidden = self.hidden(
-                token[:, :, None], place=last[:, None], mask=real[:, None, None], past=past, keep=kept
-            )
+            hidden = self.hidden(token[:, :, None], place=last[:, None], mask=real[:, None, None], past=past, keep=kept)
             past = kept
 
 

@@ -124,7 +124,9 @@ def finding(rng: Random) -> Document:
     domain = reading.invented(rng) if rng.random() < 0.5 else rng.choice(reading.DOMAINS)
     text, asked = reading.questions(rng, domain)
     quoted = rng.random() < 0.5
-    said = "\n".join(f"{question} {quote} {answer}" if quoted else f"{question} {answer}" for question, quote, answer in asked)
+    said = "\n".join(
+        f"{question} {quote} {answer}" if quoted else f"{question} {answer}" for question, quote, answer in asked
+    )
     if held_out(Item(category=READING, template="", question=text, answer="", key=text)):
         return finding(rng)
     return [(f"{text}\n", False), (f"{said}<|endoftext|>", True)]

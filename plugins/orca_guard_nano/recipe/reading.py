@@ -604,9 +604,7 @@ def _worded(ties: Domain) -> Domain:
     return tuple(rich)
 
 
-PEOPLE, BUILDINGS, GOODS, HAPPENINGS = (
-    _worded(ties) for ties in (PERSON_TIES, PLACE_TIES, THING_TIES, EVENT_TIES)
-)
+PEOPLE, BUILDINGS, GOODS, HAPPENINGS = (_worded(ties) for ties in (PERSON_TIES, PLACE_TIES, THING_TIES, EVENT_TIES))
 DOMAINS: Final = (PEOPLE, PEOPLE, BUILDINGS, BUILDINGS, GOODS, HAPPENINGS)
 INVENTED_SHARE: Final = 0.35
 
@@ -655,7 +653,9 @@ def _value(rng: Random) -> str:
     roll = rng.random()
     if roll < 0.5:
         return _thing(rng)
-    return rng.choice(plain)(rng) if roll < 0.8 else f"{word(rng).lower()} {rng.choice((word(rng).lower(), _number(rng)))}"
+    return (
+        rng.choice(plain)(rng) if roll < 0.8 else f"{word(rng).lower()} {rng.choice((word(rng).lower(), _number(rng)))}"
+    )
 
 
 def invented(rng: Random) -> Domain:

@@ -37,11 +37,11 @@ class Recipe:
     """Everything that decides what comes out."""
 
     seed: int = 0
-    tokens: int = 80_000_000
-    minutes: float = 75.0
-    size: str = "small"
-    vocabulary: int = 3072
-    batch: int = 3072
+    tokens: int = 64_000_000
+    minutes: float = 180.0
+    size: str = "full"
+    vocabulary: int = 4096
+    batch: int = 4096
     matrix_rate: float = 0.01
     other_rate: float = 0.003
     warmup: float = 0.01

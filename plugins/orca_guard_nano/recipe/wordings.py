@@ -121,7 +121,12 @@ SPOKEN: Final = {
           "{a} dealt out to {b}", "one part of {a} in {b} equal parts"),
 }  # fmt: skip
 COMMANDS: Final = {
-    "+": ("Put {a} and {b} together.", "Increase {a} by {b}.", "Sum up {a} and {b}.", "Join {a} and {b} into one number."),
+    "+": (
+        "Put {a} and {b} together.",
+        "Increase {a} by {b}.",
+        "Sum up {a} and {b}.",
+        "Join {a} and {b} into one number.",
+    ),
     "-": ("Reduce {a} by {b}.", "Take {b} from {a}.", "Remove {b} from {a}.", "Lower {a} by {b}."),
     "*": ("Take {b} {a} times.", "Multiply {a} and {b}.", "Times {a} by {b}."),
     "/": ("Split {a} into {b} equal parts.", "Share {a} by {b}.", "Cut {a} into {b} equal parts."),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed
 from orca_guard.types import Decoding, Failure, Generate, Generation, Message, Partial, Request, Score
@@ -20,6 +21,7 @@ from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.feed import Feed
 from orca_guard_hf.generation import generate
 from orca_guard_hf.model import HFModel
+from orca_guard_hf.slots import Run, Shelf, Slots
 from tests.plugins.orca_guard_hf.architectures import FITTING, write
 from tests.plugins.orca_guard_hf.conftest import WORDS, ask, open_model, user
 
@@ -64,6 +66,7 @@ def continuously(
         slots=slots,
         budget=Budget(budget),
         room=room,
+        shelf=Shelf(model.network),
     )
     found = {id(r): reply for r, reply in run.run(Feed(requests), lambda: iter(())) if not isinstance(reply, Partial)}
     assert not run.unanswered
@@ -86,6 +89,21 @@ def test_any_requests_in_any_slots_and_pieces_have_the_plain_path_s_tokens(
     model: HFModel, requests: list[Generate], slots: int, budget: int, room: int
 ) -> None:
     assert continuously(model, requests, slots=slots, budget=budget, room=room) == plainly(model, requests)
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(requests=asked, slots=st.integers(1, 6), budget=st.integers(8, 80))
+def test_forwards_that_set_off_before_their_tokens_are_seen_change_nothing(
+    model: HFModel, requests: list[Generate], slots: int, budget: int
+) -> None:
+    def follow(self: Slots, runs: Sequence[Run], ids: Tensor) -> Tensor:
+        return self.read([replace(run, tokens=(i,)) for run, i in zip(runs, ids.tolist(), strict=True)])
+
+    with pytest.MonkeyPatch.context() as patch:  # what a GPU does, whose slots stay where they are
+        patch.setattr(Slots, "follow", follow)
+        patch.setattr(Continuous, "_close_ranks", lambda _: None)
+        ahead = continuously(model, requests, slots=slots, budget=budget)
+    assert ahead == plainly(model, requests)
 
 
 @pytest.mark.parametrize("name", FITTING)

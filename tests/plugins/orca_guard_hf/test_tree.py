@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from orca_guard_hf.tree import tree_of, trunk_of
+from orca_guard_hf.attention import Blocks, blocks_of
+from orca_guard_hf.tree import Tree, tree_of, trunk_of
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=7).map(tuple), min_size=1, max_size=12)
 
@@ -22,24 +25,40 @@ def test_a_tree_has_every_prefix_once_and_nothing_else(rows: list[tuple[int, ...
         assert list(tree.depths[path]) == list(range(len(row)))
 
 
-@given(ROWS)
-def test_a_node_sees_its_ancestors_and_itself(rows: list[tuple[int, ...]]) -> None:
-    tree = tree_of(rows)
-    every = np.arange(len(tree))
-    seen = tree.sees(every, every)
-    expected = np.zeros_like(seen)
+def ancestry(tree: Tree) -> NDArray[np.bool_]:
+    """Which nodes each node descends from, itself among them, (nodes, nodes)."""
+    seen = np.zeros((len(tree), len(tree)), dtype=bool)
     for path in tree.paths:
         for n, node in enumerate(path):
-            expected[node, path[: n + 1]] = True
-    assert (seen == expected).all()
+            seen[node, path[: n + 1]] = True
+    return seen
+
+
+def looks(blocks: Blocks, *, new: int, columns: int) -> NDArray[np.bool_]:
+    """Which columns each new token gets something of, seen by what comes out when every column says who it is."""
+    key, value = torch.zeros(1, 1, columns, 4), torch.eye(columns)[None, None]
+    out = blocks.attend(torch.zeros(1, 1, new, 4), key, value, scale=1.0)
+    found: NDArray[np.bool_] = (out[0, 0] > 0).numpy()
+    return found
+
+
+@given(ROWS, st.integers(0, 80), st.integers(1, 80))
+def test_a_node_looks_at_its_ancestors_and_itself(rows: list[tuple[int, ...]], at: int, more: int) -> None:
+    tree = tree_of(rows)
+    start = min(at, len(tree) - 1)
+    nodes = np.arange(start, min(start + more, len(tree)))
+    before = np.arange(start)[tree.open_after(np.arange(start), start)]
+    columns = np.concatenate([before, nodes])
+    blocks = blocks_of(nodes, columns, tree.ends[columns], device=torch.device("cpu"))
+    assert (looks(blocks, new=len(nodes), columns=len(columns)) == ancestry(tree)[nodes][:, columns]).all()
 
 
 @given(ROWS, st.integers(0, 80))
-def test_what_is_still_open_is_what_later_nodes_descend_from(rows: list[tuple[int, ...]], at: int) -> None:
+def test_what_is_still_open_is_what_the_next_node_descends_from(rows: list[tuple[int, ...]], at: int) -> None:
     tree = tree_of(rows)
     node = min(at, len(tree) - 1)
     columns = np.arange(node)
-    needed = tree.sees(np.arange(node, len(tree)), columns).any(0)
+    needed = ancestry(tree)[node:, :node].any(0)
     assert (tree.open_after(columns, node) == needed).all()
 
 
