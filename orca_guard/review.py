@@ -104,7 +104,7 @@ def _check_key(tables: Mapping[str, Table], key: str) -> None:
 def _part(table: Table, subject: str, most: int, stratify: str, seed: int) -> list[str]:
     strata: dict[str, list[str]] = {}
     named = strata_of(table, subject, stratify)
-    for item, at in table.positions.items():
+    for at, item in enumerate(table.items):
         if table.columns[subject].mark[at] != NOT_SEEN:
             strata.setdefault(named[at], []).append(item)
     each = max(2, most // max(1, len(strata)))
@@ -119,7 +119,9 @@ def _excerpts(bundle: Bundle, gathered: Gathered, rows: Sequence[_Row]) -> Itera
     records: list[Record] = []
     for row in rows:
         table = gathered.tables[row.benchmark]
-        records += records_at(gathered, table.columns[row.subject], [table.positions[row.item]])
+        at = table.items.find(row.item)
+        assert at is not None, "rows are drawn from these items"
+        records += records_at(gathered, table.columns[row.subject], [at])
     texts = texts_at(bundle, {address for record in records for address in excerpts.addresses_of(record)})
     for row, record in zip(rows, records, strict=True):
         yield row, excerpts.excerpt_of(record, texts)

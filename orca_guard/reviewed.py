@@ -133,7 +133,7 @@ def _rate(table: Table, subject: str, sheet: Sheet, *, missing: float, confidenc
     named, passed = strata_of(table, subject, sheet.stratify), MARKS.index("pass")
     marks = table.columns[subject].mark
     drawn = _drawn(table, subject, named, labels, sheet.seed)
-    for item, at in table.positions.items():
+    for at, item in enumerate(table.items):
         if marks[at] != NOT_SEEN:
             label = labels.get(item, missing if item in drawn else None)
             row = Scored(score=float(marks[at] == passed), label=label, cluster=table.clusters[at])
@@ -145,7 +145,7 @@ def _drawn(table: Table, subject: str, named: Sequence[str], labels: Mapping[str
     """Items that the draw came to before the last one that has a label: to leave out the hard ones gains nothing."""
     strata: dict[str, list[str]] = {}
     marks = table.columns[subject].mark
-    for item, at in table.positions.items():
+    for at, item in enumerate(table.items):
         if marks[at] != NOT_SEEN:
             strata.setdefault(named[at], []).append(item)
     return frozenset(item for items in strata.values() for item in _until(items, labels, table, subject, seed))

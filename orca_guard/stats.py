@@ -9,14 +9,18 @@ every formula, and how often each bound was wrong. Sums are exact, so that no fi
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from statistics import NormalDist, fmean
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 
@@ -61,23 +65,69 @@ class Sample:
         if len(self.clusters) != len(self.scores) or len(self.classes) not in {0, len(self.scores)}:
             raise ValueError(f"{len(self.scores)} scores, and not as many clusters or classes")
 
-    def rows(self) -> list[Row]:
-        """Score, cluster and class of every item; of a class without items, one that has no score."""
-        classes = self.classes or [""] * len(self.scores)
-        lacking = sorted(set(self.names) - set(classes)) if self.classes else self.names
-        return [*zip(self.scores, self.clusters, classes, strict=True), *((None, "", name) for name in lacking)]
+    def columns(self) -> Columns:
+        """All items, and of every class without items one that has no score."""
+        import numpy as np  # noqa: PLC0415  # takes a tenth of a second
 
-    def of_class(self, name: str) -> Sample:
-        """Its items of one class."""
-        rows = [row for row in self.rows() if row[2] == name]
-        return Sample(scores=[row[0] for row in rows], clusters=[row[1] for row in rows])
+        lacking = sorted({*self.names} - {*self.classes})
+        classes = [*(self.classes or [""] * len(self.scores)), *lacking]
+        place = {name: number for number, name in enumerate(sorted({*classes}))}
+        return Columns(
+            scores=np.array([*self.scores, *(None for _ in lacking)], dtype=float),
+            clusters=np.array(_numbers([*self.clusters, *("" for _ in lacking)])),
+            classes=np.array(array("q", map(place.__getitem__, classes))),
+        )
 
     def without_classes(self) -> Sample:
         """All items, as of one class."""
         return Sample(scores=self.scores, clusters=self.clusters)
 
 
-Row: TypeAlias = tuple[float | None, str, str]
+def _numbers(names: Iterable[str]) -> array[int]:
+    """A number for every name; for an empty one, a number of its own."""
+    known: dict[str, int] = {}
+    places = enumerate(names)
+    return array("q", (known.setdefault(name, len(known)) if name else -1 - place for place, name in places))
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Columns:
+    """A sample in arrays, so that many items take little memory.
+
+    Attributes:
+        scores: of every item; NaN is none.
+        clusters: a number that the items of a cluster share.
+        classes: likewise of a class; they are numbered in the order of their names.
+    """
+
+    scores: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+    classes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """How many items."""
+        return len(self.scores)
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Of every item, whether it has a score."""
+        import numpy as np  # noqa: PLC0415  # as above
+
+        return ~np.isnan(self.scores)
+
+    def at(self, which: NDArray[np.bool_]) -> Columns:
+        """The items for which this is true."""
+        return Columns(scores=self.scores[which], clusters=self.clusters[which], classes=self.classes[which])
+
+    def with_scores(self, scores: NDArray[np.float64]) -> Columns:
+        """The same items with these."""
+        return replace(self, scores=scores)
+
+    def filled(self, missing: float) -> Columns:
+        """With this for every score that is missing."""
+        import numpy as np  # noqa: PLC0415  # as above
+
+        return self.with_scores(np.nan_to_num(self.scores, nan=missing))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +171,7 @@ Aggregator: TypeAlias = Callable[[Sample], Estimate]
 
 def mean(sample: Sample, /) -> Estimate:
     """Mean over all items, whatever their class."""
-    return _mean(sample.without_classes().rows())
+    return _mean(sample.without_classes().columns())
 
 
 def balanced(sample: Sample, /) -> Estimate:
@@ -129,7 +179,7 @@ def balanced(sample: Sample, /) -> Estimate:
 
     Classes are strata, each with the same weight however many items it has. Clusters may lie in several of them.
     """
-    return _mean(sample.rows())
+    return _mean(sample.columns())
 
 
 def gap(sample: Sample, /) -> Estimate:
@@ -138,8 +188,8 @@ def gap(sample: Sample, /) -> Estimate:
     The interval holds whichever classes turn out best and worst: each class has an interval at a confidence that makes
     all of them hold together (Bonferroni), and the bounds are the narrowest and the widest gap that they leave.
     """
-    names = sorted({row[2] for row in sample.rows()})
-    parts = [mean(sample.of_class(name)) for name in names]
+    columns = sample.columns()
+    parts = [_mean(columns.at(columns.classes == number)) for number in sorted({*columns.classes.tolist()})]
     values = [part.value for part in parts if part.value is not None]
     whole = mean(sample)
 
@@ -162,7 +212,8 @@ def agreement(sample: Sample, /) -> Estimate:
     for score, cluster, name in zip(sample.scores, sample.clusters, sample.classes, strict=True):
         classes.setdefault(name, []).append((score, cluster))
     several = [rows for rows in classes.values() if len(rows) > 1]
-    return _mean([(_agreeing([score for score, _ in rows]), rows[0][1], "") for rows in several])
+    scores, clusters = [_agreeing([score for score, _ in rows]) for rows in several], [rows[0][1] for rows in several]
+    return mean(Sample(scores=scores, clusters=clusters))
 
 
 def _agreeing(scores: Sequence[float | None]) -> float | None:
@@ -179,18 +230,17 @@ CLASSED = frozenset({"balanced", "gap", "agreement"})
 """Those that need classes."""
 
 
-def _mean(rows: Sequence[Row]) -> Estimate:
-    # Mostly nothing is missing: then all three are one, and a sample of many items is held in memory once.
-    whole = all(row[0] is not None for row in rows)
-    known = rows if whole else [row for row in rows if row[0] is not None]
-    complete = {row[2] for row in rows} == {row[2] for row in known}
-    scored = linear(filled(known, 0.0))
-    worst, best = (scored if whole else linear(filled(rows, missing)) for missing in (0.0, 1.0))
+def _mean(items: Columns) -> Estimate:
+    # Mostly nothing is missing: then all three are one.
+    known = items.at(items.scored)
+    whole = len(known) == len(items)
+    scored = linear(known)
+    worst, best = (scored if whole else linear(items.filled(missing)) for missing in (0.0, 1.0))
     return Estimate(
-        value=scored.value if known and complete else None,
+        value=scored.value if len(known) and scored.classes == worst.classes else None,
         n=len(known),
         clusters=len(scored.residuals),
-        unscored=len(rows) - len(known),
+        unscored=len(items) - len(known),
         interval=lambda confidence: (worst.interval(confidence)[0], best.interval(confidence)[1]),
         scored=scored,
         worst=worst,
@@ -198,15 +248,10 @@ def _mean(rows: Sequence[Row]) -> Estimate:
     )
 
 
-def filled(rows: Iterable[Row], missing: float) -> list[tuple[float, str, str]]:
-    """The rows with this for every score that is missing; of many items, those that have one are not copied."""
-    return [(missing, row[1], row[2]) if row[0] is None else cast("tuple[float, str, str]", row) for row in rows]
-
-
 # --- a mean, and how many independent items it is worth ------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Linear:
     """A mean of class means. With one class it is the mean.
 
@@ -217,8 +262,8 @@ class Linear:
         least: classes times the clusters of the smallest one; with one class, how many clusters there are.
         held: the fewest clusters that hold a score above 0, or one below 1.
         pure: variance that classes have whose scores are all 0 or all 1, if one more cluster may differ by half.
-        residuals: cluster → the sum of its items' distances from their class means, with the weights of the mean.
-        weights: cluster → its weight in the mean; all of them add up to 1.
+        residuals: a cluster, the sum of its items' distances from their class means, with the weights of the mean.
+        weights: a cluster, in the same order, its weight in the mean; all of them add up to 1.
     """
 
     value: float
@@ -227,13 +272,13 @@ class Linear:
     least: int
     held: int
     pure: float
-    residuals: Mapping[str | int, float]
-    weights: Mapping[str | int, float]
+    residuals: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
     @cached_property
     def kish(self) -> float:
         """Clusters of one weight that a mean of theirs would be as certain with (Kish 1965)."""
-        return 1 / math.fsum(weight * weight for weight in self.weights.values())
+        return 1 / math.fsum(self.weights**2)
 
     @cached_property
     def variance(self) -> float:
@@ -242,9 +287,9 @@ class Linear:
         A heavy cluster draws the mean towards itself, and its residual is taken for larger by what that hides (CR2 of
         Bell and McCaffrey 2002). For clusters of one weight that is the usual G / (G - 1).
         """
-        if all(abs(r) * self.size < _NOTHING for r in self.residuals.values()):
+        if (abs(self.residuals) * self.size < _NOTHING).all():
             return 0.0
-        return math.fsum(r * r / (1 - self.weights[which]) for which, r in self.residuals.items()) + self.pure
+        return math.fsum(self.residuals**2 / (1 - self.weights)) + self.pure
 
     @cached_property
     def freedom(self) -> float:
@@ -252,8 +297,8 @@ class Linear:
 
         Heavy clusters take some off, and with several classes so do those that do not carry the variance.
         """
-        squares = [r * r for r in self.residuals.values()]
-        carrying = math.fsum(squares) ** 2 / math.fsum(s * s for s in squares) if self.classes > 1 else math.inf
+        squares = self.residuals**2
+        carrying = math.fsum(squares) ** 2 / math.fsum(squares**2) if self.classes > 1 else math.inf
         return max(1.0, min(len(squares) - 1, self.held, EVEN * self.kish, carrying))
 
     @cached_property
@@ -276,35 +321,42 @@ class Linear:
         return clopper_pearson(self.value, self.effective, confidence=confidence)
 
 
-def linear(rows: Sequence[tuple[float, str, str]]) -> Linear:
-    """Of scores with their clusters and classes."""
-    cells: dict[tuple[str | int, str], list[float]] = {}
-    for place, (score, cluster, name) in enumerate(rows):
-        cells.setdefault((cluster or place, name), []).append(score)
-    counts, clusters = Counter(name for *_, name in rows), Counter(name for _, name in cells)
-    means = {name: math.fsum(score for score, _, other in rows if other == name) / counts[name] for name in counts}
-    residuals: dict[str | int, float] = {}
-    weights: dict[str | int, float] = {}
-    for (which, name), scores in cells.items() if len(counts) == 1 else sorted(cells.items(), key=_class_of):
-        weight = 1 / (len(counts) * counts[name])
-        residual = (math.fsum(scores) - len(scores) * means[name]) * weight
-        residuals[which] = residuals.get(which, 0.0) + residual
-        weights[which] = weights.get(which, 0.0) + len(scores) * weight
-    pure = [_pure(means[name], clusters[name]) / len(counts) ** 2 for name in counts if means[name] in {0.0, 1.0}]
+def linear(items: Columns) -> Linear:
+    """Of items that all have a score."""
+    import numpy as np  # noqa: PLC0415  # as above
+
+    which, clusters = np.unique(items.clusters, return_inverse=True)
+    _, classes, counts = np.unique(items.classes, return_inverse=True, return_counts=True)
+    order = np.lexsort((clusters, classes))
+    scores, clusters, classes = items.scores[order], clusters[order], classes[order]
+    # A cell is what a cluster has of a class: its items stand next to one another now, class by class.
+    starts = np.flatnonzero(np.diff(clusters, prepend=-1) | np.diff(classes, prepend=-1))
+    sizes, of, within = np.diff(starts, append=len(scores)), clusters[starts], classes[starts]
+    means = exact_sums(scores, counts) / counts
+    weight = 1 / (len(counts) * counts[within])
+    cells = np.bincount(within, minlength=len(counts))
+    residuals, weights = np.zeros((2, len(which)))
+    np.add.at(residuals, of, (exact_sums(scores, sizes) - sizes * means[within]) * weight)
+    np.add.at(weights, of, sizes * weight)
+    pure = [_pure(p, n) / len(counts) ** 2 for p, n in zip(means.tolist(), cells.tolist(), strict=True) if p in {0, 1}]
     return Linear(
-        value=math.fsum(means.values()) / max(1, len(counts)),
+        value=math.fsum(means) / max(1, len(counts)),
         classes=len(counts),
-        size=len(counts) ** 2 / math.fsum(1 / count for count in counts.values()) if rows else 0.0,
-        least=len(counts) * min(clusters.values(), default=0),
-        held=min(len({which for (which, _), s in cells.items() if any(map(end.__ne__, s))}) for end in (0.0, 1.0)),
+        size=len(counts) ** 2 / math.fsum(1 / counts) if len(scores) else 0.0,
+        least=len(counts) * min(cells.tolist(), default=0),
+        held=min(len(np.unique(clusters[scores != end])) for end in (0.0, 1.0)),
         pure=math.fsum(pure),
         residuals=residuals,
         weights=weights,
     )
 
 
-def _class_of(cell: tuple[tuple[str | int, str], list[float]]) -> str:
-    return cell[0][1]
+def exact_sums(scores: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Exact sums of the first so many scores, of so many after those, and so on."""
+    import numpy as np  # noqa: PLC0415  # as above
+
+    parts = zip((sizes.cumsum() - sizes).tolist(), sizes.cumsum().tolist(), strict=True)
+    return np.fromiter((math.fsum(scores[start:stop]) for start, stop in parts), float, len(sizes))
 
 
 def _pure(p: float, clusters: int) -> float:

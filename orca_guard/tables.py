@@ -8,6 +8,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from sys import intern
 from typing import Any, TypeAlias
 
@@ -17,6 +19,7 @@ from orca_guard.errors import BadInput, suggest
 from orca_guard.gates import Found, Gate, sequential_of, subjects_of
 from orca_guard.items import OUTSIDE, Disposition
 from orca_guard.paired import Difference, difference
+from orca_guard.roster import Roster, Twice
 from orca_guard.stats import AGGREGATORS, CLASSED, CONFIDENCE, Estimate, Sample
 
 Figure: TypeAlias = dict[str, Any]
@@ -77,9 +80,9 @@ class Table:
     """
 
     benchmark: Mapping[str, Any]
-    positions: dict[str, int]
+    items: Roster
     clusters: list[str]
-    groups: dict[str, dict[str, list[int]]]
+    groups: dict[str, dict[str, array[int]]]
     classes: dict[str, list[str]]
     columns: dict[str, Column]
     sequential: bool = False
@@ -150,15 +153,16 @@ class Cell:
         return self.column.scores[self.metric["name"]]
 
     @property
-    def inside(self) -> list[int]:
+    def inside(self) -> array[int]:
         """Positions that are not outside of the metric."""
-        return [position for position in self.positions if self.scores[position] != _OUTSIDE]
+        scores = self.scores
+        return array("q", (position for position in self.positions if scores[position] != _OUTSIDE))
 
     def sample(self, inside: Sequence[int]) -> Sample:
         """Scores, clusters and classes at these positions."""
-        classes = self.table.classes.get(self.metric["over"])
+        classes, scores = self.table.classes.get(self.metric["over"]), self.scores
         return Sample(
-            scores=[None if math.isnan(self.scores[position]) else self.scores[position] for position in inside],
+            scores=[None if math.isnan(score := scores[position]) else score for position in inside],
             clusters=[self.table.clusters[position] for position in inside],
             classes=[classes[position] for position in inside] if classes else (),
             names={name for position in self.positions if (name := classes[position])} if classes else (),
@@ -252,8 +256,7 @@ class Cell:
 
     def minus(self, other: Cell) -> Difference:
         """Item by item, over those that are outside for neither."""
-        outside = {*self.positions} - {*self.inside} | {*self.positions} - {*other.inside}
-        inside = [position for position in self.positions if position not in outside]
+        inside = [position for position in self.inside if other.scores[position] != _OUTSIDE]
         by_class = self.metric["aggregate"] == "balanced"
         return difference(self.sample(inside), other.sample(inside), by_class=by_class)
 
@@ -304,11 +307,11 @@ def tables_of(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> di
     """A table a benchmark, without any record."""
     stopping = sequential_of(plan)
     tables = {
-        row["name"]: Table(row, {}, [], _empty_groups(row), _empty_classes(row), {}, row["name"] in stopping)
+        row["name"]: Table(row, Roster(()), [], _empty_groups(row), _empty_classes(row), {}, row["name"] in stopping)
         for row in plan["benchmarks"]
     }
-    for item in items:
-        _place(tables, item)
+    for name, lines in groupby(items, itemgetter("benchmark")):
+        _fill(tables.get(name), name, lines)
     for table in tables.values():
         metrics = [_known(metric)["name"] for metric in table.benchmark["metrics"]]
         for subject in subjects_of(plan, table.benchmark):
@@ -316,7 +319,7 @@ def tables_of(plan: Mapping[str, Any], items: Iterable[Mapping[str, Any]]) -> di
     return tables
 
 
-def _empty_groups(benchmark: Mapping[str, Any]) -> dict[str, dict[str, list[int]]]:
+def _empty_groups(benchmark: Mapping[str, Any]) -> dict[str, dict[str, array[int]]]:
     return {key: {} for metric in benchmark["metrics"] for key in metric["by"]}
 
 
@@ -337,17 +340,26 @@ def _column(items: int, metrics: Iterable[str]) -> Column:
     return Column(array("b", [_NOT_SEEN]) * items, scores, {})
 
 
-def _place(tables: Mapping[str, Table], item: Mapping[str, Any]) -> None:
-    table = tables.get(item["benchmark"])
-    if table is None or item["id"] in table.positions:
-        raise BadInput(f"item {item['id']!r} of {item['benchmark']!r} is listed twice, or its benchmark is not planned")
-    position = table.positions[item["id"]] = len(table.clusters)
-    table.clusters.append(intern(item["cluster"]))
-    for key, values in table.groups.items():
-        if key in item["groups"]:
-            values.setdefault(item["groups"][key], []).append(position)
-    for key, names in table.classes.items():
-        names.append(intern(item["groups"].get(key, "")))
+def _fill(table: Table | None, name: str, lines: Iterable[Mapping[str, Any]]) -> None:
+    """All items of a benchmark, which stand together."""
+    if table is None or table.items:
+        raise BadInput(f"items of {name!r} stand in two places, or it is not planned")
+    try:
+        table.items = Roster(_placed(table, lines))
+    except Twice as error:
+        raise BadInput(f"item {error.name!r} of {name!r} is listed twice") from error
+
+
+def _placed(table: Table, lines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The ids of items, each put into clusters, groups and classes as it goes by."""
+    for position, item in enumerate(lines):
+        table.clusters.append(intern(item["cluster"]))
+        for key, values in table.groups.items():
+            if key in item["groups"]:
+                values.setdefault(item["groups"][key], array("q")).append(position)
+        for key, names in table.classes.items():
+            names.append(intern(item["groups"].get(key, "")))
+        yield item["id"]
 
 
 def enter(tables: Mapping[str, Table], record: Mapping[str, Any]) -> None:
@@ -356,7 +368,7 @@ def enter(tables: Mapping[str, Table], record: Mapping[str, Any]) -> None:
     name = f"the record of {item!r} of {benchmark!r} under {subject!r}"
     table = tables.get(benchmark)
     column = table.columns.get(subject) if table else None
-    position = table.positions.get(item) if table else None
+    position = table.items.find(item) if table else None
     if column is None or position is None:
         raise BadInput(f"{name} is not planned")
     if column.dispositions[position] != _NOT_SEEN:
@@ -402,6 +414,5 @@ def _score(scores: Any, metric: str, name: str) -> float:
 
 
 def _counts(column: Column, positions: Sequence[int]) -> dict[str, int]:
-    seen = [column.dispositions[position] for position in positions]
-    counts = {disposition.value: seen.count(number) for number, disposition in enumerate(_DISPOSITIONS)}
-    return {name: count for name, count in counts.items() if count}
+    seen = Counter(column.dispositions[position] for position in positions)
+    return {disposition.value: seen[number] for number, disposition in enumerate(_DISPOSITIONS) if seen[number]}

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from orca_guard.stats import linear
+from orca_guard.stats import Sample, linear
 
 TRIALS = 2000
 
@@ -43,11 +43,12 @@ def test_what_is_simulated_is_what_audits_compute(sizes: str) -> None:
     drawn, events = grid.drawn(cell, 50, np.random.default_rng(1))
     for row, wanted in zip(range(50), grid.effective(drawn, events), strict=True):
         rows = [
-            (float(place < hits), str(which), "")
+            (float(place < hits), str(which))
             for which, (size, hits) in enumerate(zip(drawn[row], events[row], strict=True))
             for place in range(int(size))
         ]
-        assert linear(rows).effective == pytest.approx(wanted)
+        sample = Sample(scores=[score for score, _ in rows], clusters=[cluster for _, cluster in rows])
+        assert linear(sample.columns()).effective == pytest.approx(wanted)
 
 
 def test_a_plain_interval_would_not_do() -> None:

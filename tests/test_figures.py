@@ -175,9 +175,14 @@ def test_a_record_of_nothing_is_refused(key: str, value: Any) -> None:
 
 
 def test_items_are_of_the_plan_and_listed_once() -> None:
-    for item in (ITEMS[0], ITEMS[0] | {"benchmark": "odds"}):
-        with pytest.raises(BadInput, match="listed twice, or its benchmark is not planned"):
-            figures_of(PLAN, [*ITEMS, item], [])
+    odd = ITEMS[0] | {"benchmark": "odds"}
+    for items, message in (
+        ([ITEMS[0], *ITEMS], "item '1' of 'sums' is listed twice"),
+        ([*ITEMS, ITEMS[0]], "items of 'sums' stand in two places"),
+        ([*ITEMS, odd], "items of 'odds' .* not planned"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            figures_of(PLAN, items, [])
 
 
 def test_an_unknown_aggregate_is_named() -> None:

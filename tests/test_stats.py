@@ -54,7 +54,7 @@ def said(found: Estimate) -> tuple[float | None, ...]:
 
 def worth(scores: Sequence[float], clusters: Sequence[str]) -> float:
     """How many independent items."""
-    return linear([(score, cluster, "") for score, cluster in zip(scores, clusters, strict=True)]).effective
+    return linear(Sample(scores=scores, clusters=clusters).columns()).effective
 
 
 # --- intervals -----------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_items_of_a_cluster_that_agree_are_worth_less_than_one() -> None:
     """Twenty passages of five questions, answered all right or all wrong. Four passages hold an error."""
     scores, clusters = [float(n // 5 < 16) for n in range(100)], [f"passage {n // 5}" for n in range(100)]
     assert worth(scores, clusters) == pytest.approx(20)
-    assert linear([(s, c, "") for s, c in zip(scores, clusters, strict=True)]).freedom == 4
+    assert linear(Sample(scores=scores, clusters=clusters).columns()).freedom == 4
 
 
 def test_items_of_a_cluster_that_differ_are_worth_no_more_than_themselves() -> None:

@@ -227,11 +227,11 @@ def _pairs(left: _Half, right: _Half, arms: tuple[str, str] | None) -> Iterator[
         if other is None or (arms and table.entry["kind"] != "question"):
             continue
         items = [
-            (at, other.positions[item])
-            for item, at in table.positions.items()
-            if at < left.asked(table)
-            and other.positions.get(item, math.inf) < right.asked(other)
-            and other.digests[other.positions[item]] == table.digests[at]
+            (at, to)
+            for at, item in zip(range(left.asked(table)), table.items, strict=False)
+            if (to := other.items.find(item)) is not None
+            and to < right.asked(other)
+            and other.digests[to] == table.digests[at]
         ]
         for a, b in _subjects(table, other, arms):
             yield a, b, table, other, items

@@ -7,6 +7,9 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -16,6 +19,7 @@ from orca_guard.items import Disposition, Mark
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.reading import raw_lines
 from orca_guard.journal.units import ItemLine
+from orca_guard.roster import Roster, Twice
 
 DISPOSITIONS = tuple(Disposition)
 MARKS = tuple(Mark)
@@ -221,9 +225,9 @@ class Table:
 
     Attributes:
         entry: of the plan.
-        positions: id → position.
+        items: their ids.
         clusters: of every item; empty is one of its own.
-    digests: keys of the items' digests.
+        digests: keys of the items' digests.
         groups: key → value → positions.
         columns: by subject.
         questions: position → address of the item's text, of the first `GOLD_SAMPLE` items.
@@ -231,7 +235,7 @@ class Table:
     """
 
     entry: Mapping[str, Any]
-    positions: dict[str, int] = field(default_factory=dict)
+    items: Roster = field(default_factory=lambda: Roster(()))
     clusters: list[str] = field(default_factory=list)
     digests: array[int] = field(default_factory=lambda: array("Q"))
     groups: dict[str, dict[str, array[int]]] = field(default_factory=dict)
@@ -244,13 +248,16 @@ class Table:
         """How many items there should be records of."""
         return len(self.clusters) if self.stop is None else self.stop
 
-    def place(self, item: ItemLine) -> None:
-        """The next item."""
-        position = self.positions[item.id] = len(self.clusters)
-        self.clusters.append(item.cluster)
-        self.digests.append(key_of(item.digest))
+    def fill(self, lines: Iterable[ItemLine]) -> None:
+        """All its items, which stand together. Raises `Twice` where two have one id."""
+        self.items = Roster(map(self._placed, lines))
+
+    def _placed(self, item: ItemLine) -> str:
         for key, value in item.groups.items():
-            self.groups.setdefault(key, {}).setdefault(value, array("l")).append(position)
+            self.groups.setdefault(key, {}).setdefault(value, array("l")).append(len(self.clusters))
+        self.clusters.append(intern(item.cluster))
+        self.digests.append(key_of(item.digest))
+        return item.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,10 +296,13 @@ def gather(bundle: Bundle, plan: Mapping[str, Any]) -> Gathered:
 
 def _tables(bundle: Bundle, plan: Mapping[str, Any]) -> dict[str, Table]:
     tables = {row["name"]: Table(row) for row in plan["benchmarks"]}
-    for item in bundle.read_items(plan):
-        if item.benchmark not in tables:
-            raise BadInput(f"items.jsonl has an item of {item.benchmark!r}, which is not planned")
-        tables[item.benchmark].place(item)
+    for name, lines in groupby(bundle.read_items(plan), attrgetter("benchmark")):
+        if name not in tables or tables[name].items:
+            raise BadInput(f"items.jsonl has items of {name!r} in two places, or it is not planned")
+        try:
+            tables[name].fill(lines)
+        except Twice as error:
+            raise BadInput(f"items.jsonl has item {error.name!r} of {name!r} twice") from error
     stopped = bundle.read_seal().get("stopped", {}) if bundle.seal.is_file() else {}
     for name, table in tables.items():
         stop = stopped.get(name) if isinstance(stopped, Mapping) else None
@@ -322,7 +332,7 @@ def _entered(tables: Mapping[str, Table], raw: bytes, offset: int, shard: int) -
         return _is_other(raw)
     table = tables.get(record.benchmark)
     column = table.columns.get(record.subject) if table else None
-    at = table.positions.get(record.item) if table else None
+    at = table.items.find(record.item) if table else None
     if table is None or column is None or at is None or column.mark[at] != NOT_SEEN:
         return False
     try:

@@ -110,7 +110,7 @@ def _labels(gathered: Gathered, rows: Sequence[LabelRow], stratify: str, benchma
 
 def _mark(gathered: Gathered, row: LabelRow) -> str:
     table = gathered.tables.get(row.benchmark)
-    at = table.positions.get(row.item) if table else None
+    at = table.items.find(row.item) if table else None
     if table is None or at is None or row.subject not in table.columns:
         return ""
     number = table.columns[row.subject].mark[at]
@@ -139,7 +139,7 @@ def _scored(table: Table, subject: str, labels: Mapping[str, float], stratify: s
     """Every record with its stratum."""
     passed, marks = MARKS.index("pass"), table.columns[subject].mark
     strata = strata_of(table, subject, stratify)
-    for item, at in table.positions.items():
+    for at, item in enumerate(table.items):
         if marks[at] != NOT_SEEN:
             score = float(marks[at] == passed)
             yield strata[at], Scored(score=score, label=labels.get(item), cluster=table.clusters[at])
