@@ -170,7 +170,7 @@ def _answered(item: Item, rng: random.Random, texts: Texts) -> dict[str, Any]:
         tokens=(80, 60),
         seconds=0.5,
     )
-    case: Any = SimpleNamespace(passes=(step,), attempts=())
+    case: Any = SimpleNamespace(passes=(step,), attempts=(SimpleNamespace(action=Action.ALLOW),))
     return question_record(item, answer, case, rules=RULES, address=texts.add)
 
 

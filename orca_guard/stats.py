@@ -355,8 +355,8 @@ def exact_sums(scores: NDArray[np.float64], sizes: NDArray[np.int64]) -> NDArray
     """Exact sums of the first so many scores, of so many after those, and so on."""
     import numpy as np  # noqa: PLC0415  # as above
 
-    parts = zip((sizes.cumsum() - sizes).tolist(), sizes.cumsum().tolist(), strict=True)
-    return np.fromiter((math.fsum(scores[start:stop]) for start, stop in parts), float, len(sizes))
+    parts = zip(sizes.cumsum(), sizes, strict=True)
+    return np.fromiter((math.fsum(scores[stop - size : stop]) for stop, size in parts), float, len(sizes))
 
 
 def _pure(p: float, clusters: int) -> float:

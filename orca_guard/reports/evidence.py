@@ -48,7 +48,7 @@ class View:
         return self.table.columns[self.subject]
 
     @cached_property
-    def seen(self) -> list[int]:
+    def seen(self) -> array[int]:
         """Positions with a record."""
         return self.column.seen()
 
@@ -59,9 +59,10 @@ class View:
         return bytearray(mark == number for mark in self.column.mark)
 
     @cached_property
-    def scored(self) -> list[int]:
+    def scored(self) -> array[int]:
         """Positions with a score."""
-        return [position for position in self.seen if not math.isnan(self.column.score[position])]
+        scores = self.column.score
+        return array("l", (position for position in self.seen if not math.isnan(scores[position])))
 
     def ended(self, disposition: str) -> bytearray:
         """By position: 1 where the record has this disposition."""

@@ -139,7 +139,7 @@ class Column:
         """Of so many items, none of them seen."""
         small = array("b", [NOT_SEEN]) * items
         none = array("b", bytes(items))
-        number = array("l", [0]) * items
+        number = array("i", [0]) * items
         key = array("Q", [0]) * items
         return cls(
             disposition=small[:],
@@ -158,9 +158,9 @@ class Column:
             order=number[:],
         )
 
-    def seen(self) -> list[int]:
+    def seen(self) -> array[int]:
         """Positions of items with a record."""
-        return [position for position, number in enumerate(self.mark) if number != NOT_SEEN]
+        return array("l", (position for position, number in enumerate(self.mark) if number != NOT_SEEN))
 
     @property
     def score(self) -> array[float]:
