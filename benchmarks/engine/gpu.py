@@ -122,8 +122,9 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         rows = {name: some[:12] for name, some in rows.items()}
     results: list[dict[str, Any]] = []
     failed: list[str] = []
-    found = {"conditions": conditions(ceilings.flops, ceilings.bytes, rounds), "results": results}
-    results += _others(options, found["conditions"])
+    where = conditions(ceilings.flops, ceilings.bytes, rounds)
+    results += _others(options, where)
+    found = {"conditions": where, "results": results}
     for name, work in _works(subject, rows, ceilings, rounds).items():
         if not re.search(options.only, name):
             continue

@@ -112,7 +112,7 @@ class Likeliest:
 
     Attributes:
         ids: (rows,).
-        told: those, their logits, the log of all exponentials' sum, and the entropy in nats, (4, rows), once they are here.
+        told: those, their logits, the log of all exponentials' sum, and the entropy in nats, (4, rows), once here.
     """
 
     ids: Tensor

@@ -49,10 +49,14 @@ def test_catalogues_have_the_rows_that_their_sources_have() -> None:
 
 
 def test_what_was_not_measured_is_listed() -> None:
-    plan = {"absent": [{"benchmark": "gone", "reason": "its data is not here"}]}
+    plan = {
+        "absent": [{"benchmark": "gone", "reason": "its data is not here"}],
+        "benchmarks": [{"name": "known", "overlap": {"seen": 4, "new": 30, "short": 6}}],
+    }
     told = [gap.what for gap in gaps(plan, [BENCHMARK], frameworks([BENCHMARK]))]
     assert told[0] == "gone"
     assert "3 of 43 items of made-up" in told
+    assert any(what.startswith("4 items of known share 13 words") for what in told)
     assert any(what.startswith("10 of 12 rows of NIST") for what in told)
     assert any("no-such-row" in what for what in told)
 
