@@ -73,7 +73,7 @@ def _told(plan: Mapping[str, Any], seal: Mapping[str, Any], words: str) -> Itera
     yield f"- Verdict: {seal['verdict']}, as there is no gate: measured, and not judged."
     yield f"- Plan `{seal['plan']}`; `verify` computed every figure below again from the records."
     for row in plan["absent"]:
-        yield f"- Not run: {row['benchmark']}, {row['reason'].partition(' is not in ')[0]}."
+        yield f"- Not run: {row['benchmark']}, {row['reason'].partition(' is not in ')[0].removesuffix('.')}."
     yield ""
 
 

@@ -79,6 +79,11 @@ def _arms(found: Table, split: str) -> Iterator[str]:
     yield ""
 
 
+def _signed(number: float) -> str:
+    """With its sign, which nothing has that comes to 0.0."""
+    return f"{round(number, 1) + 0.0:+.1f}"
+
+
 def _contrasts(found: Table, measure: str) -> Iterator[str]:
     scale = 100 if measure == "right" else 1
     yield f"### Erased minus another arm: {SIGNS[measure]}\n"
@@ -86,10 +91,10 @@ def _contrasts(found: Table, measure: str) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|"
     for row in found["summary"]["contrasts"]:
         if row["measure"] == measure:
-            seeds = ", ".join(f"{scale * gap:+.1f}" for gap in row["seeds"])
-            between = f"{scale * row['low']:+.1f} to {scale * row['high']:+.1f}"
+            seeds = ", ".join(_signed(scale * gap) for gap in row["seeds"])
+            low, mean, high = (_signed(scale * row[key]) for key in ("low", "mean", "high"))
             yield (
-                f"| {row['against']} | {row['split']} | {scale * row['mean']:+.1f} | {between} "
+                f"| {row['against']} | {row['split']} | {mean} | {low} to {high} "
                 f"| {_p(row['p'])} | {_p(row['holm'])} | {seeds} |"
             )
     yield ""

@@ -215,6 +215,11 @@ class Strategy(Protocol):
         ...
 
 
+def is_explicit(strategy: Strategy) -> bool:
+    """Whether it tells the model how to work: neither leaves that to the model, nor has no message for it."""
+    return bool(strategy.system) and not strategy.chooses_inside_model
+
+
 @runtime_checkable
 class Selector(Protocol):
     """Picks the strategy, and the next one after an attempt that guards did not let through."""

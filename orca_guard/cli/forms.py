@@ -42,11 +42,12 @@ def fit(ctx: click.Context, /, file: Path, out: Path, **options: Any) -> None:
     strategies, selector and guards does not count here.
     """
     from orca_guard.cli.show import note, progress  # noqa: PLC0415  # not before it is known to be needed
+    from orca_guard.contracts import is_explicit  # noqa: PLC0415
     from orca_guard.forms import fit as fitted  # noqa: PLC0415
 
     questions = _questions(file)
     _check_place(out)
-    explicit = {name: p.item for name, p in host_of(ctx).strategies if not p.item.chooses_inside_model}
+    explicit = {name: p.item for name, p in host_of(ctx).strategies if is_explicit(p.item)}
     pipeline = open_pipeline(ctx, options, guarded=False)
     texts: dict[str, list[str]] = {}
     with progress(len(questions) * len(explicit)) as bar:

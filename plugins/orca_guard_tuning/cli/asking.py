@@ -160,13 +160,13 @@ def _ways(
     ctx: click.Context, strategies: Iterable[str], messages: Path | None, *, every: bool = False
 ) -> dict[str, Way]:
     """Strategies and system messages by name: those asked for, or all that say how to work."""
-    from orca_guard_tuning.collect import read_messages  # noqa: PLC0415  # as above
+    from orca_guard.contracts import is_explicit  # noqa: PLC0415  # as above
+    from orca_guard_tuning.collect import read_messages  # noqa: PLC0415
     from orca_guard_tuning.teachers import Way  # noqa: PLC0415
 
     installed = host_of(ctx).strategies
     known = {name: provided.item for name, provided in installed}
-    explicit = {name for name, item in known.items() if item.system and not item.chooses_inside_model}
-    found = {name: Way(name, item) for name, item in known.items() if every or name in explicit}
+    found = {name: Way(name, item) for name, item in known.items() if every or is_explicit(item)}
     more = {}
     for name, told in (read_messages(messages) if messages else {}).items():
         if name in known:

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import orca_guard_nano
+from orca_guard.contracts import is_explicit
 from orca_guard.host import Host
 from orca_guard_extract.strategy import ANSWER, EXTRACT
 from orca_guard_nano.recipe import messages
@@ -14,7 +15,7 @@ PROFILE = Path(orca_guard_nano.__file__).parent / "weights" / "profile.toml"
 
 
 def test_system_messages_are_those_of_the_strategies() -> None:
-    sent = {name: p.item.system for name, p in Host(third_party=False).strategies if not p.item.chooses_inside_model}
+    sent = {name: p.item.system for name, p in Host(third_party=False).strategies if is_explicit(p.item)}
     trained = {name: text for name, text in messages.SYSTEM.items() if name != messages.CAUTIOUS}
     assert sent == trained
 
