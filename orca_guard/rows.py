@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from io import FileIO
@@ -211,6 +211,31 @@ def refused_row(row: Row, *, pipeline: str) -> Answer:
     return Answer(id=row.id, action=Action.ERROR, error=row.error, error_code=ExitCode.USAGE, pipeline=pipeline)
 
 
+@contextmanager
+def taken(path: Path, lock: FileLock) -> Iterator[None]:
+    """Keep a file for this process, for as long as the lock is held; where what is done first with it fails, let go.
+
+    Raises:
+        BadInput: it cannot be written, or another process holds it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()  # a place that cannot be written is told as that, not as one in use
+        lock.acquire()
+    except Timeout:
+        raise BadInput(f"another process is writing {path}") from None
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield
+    except OSError as error:
+        lock.release()
+        raise BadInput(f"cannot write {path}: {error.strerror}") from error
+    except BaseException:
+        lock.release()
+        raise
+
+
 class AnswerFile:
     """Answers, a line each, with the pipeline they come from in a file beside it.
 
@@ -237,22 +262,8 @@ class AnswerFile:
         self.again = 0
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.open("ab").close()  # a place that cannot be written is told as that, not as one in use
-            self._lock.acquire()
-        except Timeout:
-            raise BadInput(f"another process is writing {self.path}") from None
-        except OSError as error:
-            raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
-        try:
+        with taken(self.path, self._lock):
             self._open()
-        except OSError as error:
-            self._lock.release()
-            raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
-        except BaseException:
-            self._lock.release()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -270,7 +281,7 @@ class AnswerFile:
             self._check_pipeline()
             self._read(self._compact())
         stored = {"digest": self._digest, "identity": self._identity}
-        _replace(self._beside, json.dumps(stored, indent=1, ensure_ascii=False).encode())
+        replace_whole(self._beside, json.dumps(stored, indent=1, ensure_ascii=False).encode())
         self._file = FileIO(self.path, "ab")
 
     def _check_pipeline(self) -> None:
@@ -301,7 +312,7 @@ class AnswerFile:
                 lines[name] = line + b"\n"
         kept = b"".join(lines.values())
         if kept != data:
-            _replace(self.path, kept)
+            replace_whole(self.path, kept)
         return rows
 
     def _read(self, stored: Mapping[str, Mapping[str, Any]]) -> None:
@@ -346,7 +357,7 @@ def append(file: FileIO, line: bytes) -> None:
     os.fsync(file.fileno())
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_whole(path: Path, data: bytes) -> None:
     """Put a file in place whole, or leave the old one as it is."""
     new = path.with_name(f".{path.name}.new")
     with new.open("wb") as file:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from orca_guard.errors import BadInput, ConfigurationChanged, suggest
 from orca_guard.identity import differences, digest_of
-from orca_guard.rows import append
+from orca_guard.rows import append, replace_whole, taken
 from orca_guard.types import Message
 
 
@@ -124,15 +123,10 @@ def write_triples(path: Path, triples: Iterable[Triple]) -> int:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file in place whole. Raises `BadInput`."""
-    new = path.with_name(f".{path.name}.new")
+    """Put a file in place whole, with its folder. Raises `BadInput`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        replace_whole(path, data)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror}") from error
 
@@ -164,25 +158,16 @@ class TripleFile:
         self.again = 0
 
     def __enter__(self) -> Self:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.open("ab").close()  # a place that cannot be written is told as that, not as one in use
-            self._lock.acquire()
-        except Timeout:
-            raise BadInput(f"another process is writing {self.path}") from None
-        except OSError as error:
-            raise BadInput(f"cannot write {self.path}: {error.strerror}") from error
-        try:
+        with taken(self.path, self._lock):
             self._open()
-        except BaseException:
-            self._lock.release()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file:
-            self._file.close()
-        self._lock.release()
+        try:
+            if self._file:
+                self._file.close()
+        finally:
+            self._lock.release()
 
     def _open(self) -> None:
         data = self.path.read_bytes()
