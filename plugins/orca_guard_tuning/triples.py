@@ -100,9 +100,13 @@ def _triple(line: bytes, where: str) -> Triple:
 
 
 def _explained(line: bytes, message: str) -> str:
-    """The decoder's message, with a suggestion where a key of the row itself is unknown."""
+    """The decoder's message, or a better one: it stops at the first wrong value, and does not see what comes after."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not valid JSON: {error}"
     known = Triple.__struct_fields__
-    unknown = next((key for key in json.loads(line) if key not in known), None) if line.startswith(b"{") else None
+    unknown = next((key for key in row if key not in known), None) if isinstance(row, dict) else None
     return f"unknown key {unknown!r}{suggest(unknown, known)}" if unknown else message
 
 

@@ -45,6 +45,8 @@ def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory,
         ('{"system": "", "user": 3, "answer": "b"}', "Expected `str`"),
         ("[1]", "object"),
         ("{", "not valid JSON"),
+        ('{"id": 1', "not valid JSON"),
+        ('{"id": 1, "system": "\xff', "not valid JSON"),
     ],
 )
 def test_a_row_that_is_no_triple_is_named(tmp_path: Path, line: str, wanted: str) -> None:
