@@ -23,7 +23,7 @@ from orca_guard.items import TRAINING, Item, Metric, item_digest, metric_json
 from orca_guard.journal.units import place_in_order
 from orca_guard.judging import hygiene
 from orca_guard.judging.asking import Judge
-from orca_guard.judging.placing import judge_json, judge_of, judged_metrics, rubrics_of, table_for
+from orca_guard.judging.placing import check_named, judge_json, judge_of, judged_metrics, rubrics_of, table_for
 from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
@@ -159,10 +159,7 @@ def _tagged(planned: Planned, found: Overlap) -> Planned:
 
 
 def _check_enough(benchmarks: Iterable[Planned], stopping: Collection[str]) -> None:
-    """That a benchmark which may stop early has clusters enough for that to be worth it, and no judges.
-
-    A judge's sentinels lie among all the items, so a part of those cannot say how far it can be believed.
-    """
+    """That a benchmark which may stop early has clusters enough for that to be worth it, and no judges."""
     for planned in benchmarks:
         if planned.entry["name"] in stopping and planned.entry.get("judges"):
             raise BadInput(
@@ -321,7 +318,9 @@ def _present(table: AuditTable, host: Host, subjects: _Subjects) -> tuple[list[_
     data = Path(table.data).expanduser() if table.data else None
     found: dict[str, _Found] = {}
     absent = []
-    for asked, provided in _asked(table.benchmarks, host):
+    every = list(_asked(table.benchmarks, host))
+    check_named(table.judges, [provided.item for _, provided in every])
+    for asked, provided in every:
         name = provided.item.name
         if name in found:
             raise BadInput(f"benchmark {name!r} is asked for twice, once of them through its plugin")

@@ -59,6 +59,22 @@ def table_for(rubric: Rubric, tables: Iterable[JudgeTable]) -> JudgeTable | None
     return None if rest is not None and rest.guard and rubric.hit is None else rest
 
 
+def check_named(tables: Iterable[JudgeTable], benchmarks: Iterable[Benchmark]) -> None:
+    """That every judge who is named has something to judge: a rubric that is misspelt is none.
+
+    Raises:
+        BadInput: one has not.
+    """
+    known = sorted({rubric.name for benchmark in benchmarks for rubric in rubrics_of(benchmark)})
+    for table in tables:
+        if table.rubric not in known and (table.rubric or not known):
+            by = f"rubric {table.rubric!r}" if table.rubric else "any rubric"
+            there = f"There is: {', '.join(known)}." if known else "They are scored by rules."
+            raise BadInput(
+                f"{table.who} is named as a judge, and no benchmark of this audit is judged by {by}. {there}"
+            )
+
+
 def judge_of(
     rubric: Rubric, table: JudgeTable, host: Host, *, opener: Opener, offline: bool = False, models: Mapping[str, str]
 ) -> Judge:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from orca_guard.cli import invoke
 from orca_guard.drive import Streamed, drive
@@ -155,6 +156,18 @@ def test_a_benchmark_of_judged_metrics_alone_is_absent_without_a_judge() -> None
 def test_rubrics_without_enough_sentinels_are_refused(benchmark: Colours, why: str) -> None:
     with pytest.raises(PluginFailed, match=why):
         freeze(asked(arm("oracle")), by(benchmark=benchmark))
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "judge", "why"),
+    [
+        (Colours(), structs.replace(JUDGE, rubric="bleu"), "by rubric 'bleu'. There is: blue"),
+        (replace(Colours(), rubrics=(), metrics=(Metric(name="exact"),)), JUDGE, "by any rubric. They are scored"),
+    ],
+)
+def test_a_judge_with_nothing_to_judge_is_refused(benchmark: Colours, judge: JudgeTable, why: str) -> None:
+    with pytest.raises(BadInput, match=why):
+        freeze(asked(arm("oracle"), judges=(judge,)), by(benchmark=benchmark))
 
 
 def test_no_scorer_judges_what_only_a_reader_can() -> None:
