@@ -25,7 +25,7 @@ from orca_guard.journal.disk import is_locked, write_whole, writing
 from orca_guard.journal.reading import ShardReader
 from orca_guard.journal.shard import Shard
 from orca_guard.journal.texts import Texts
-from orca_guard.journal.units import Schedule, Unit, schedule_of
+from orca_guard.journal.units import Schedule, Share, schedule_of
 from orca_guard.plan import Request, request_json, request_of
 from orca_guard.sealing import earlier_runs, seal
 
@@ -35,8 +35,8 @@ POLL_S = 1.0
 PATIENCE_S = 60.0
 """How long a process whose shard nobody writes is waited for."""
 
-Told: TypeAlias = Callable[[Unit, Sequence[Mapping[str, Any]]], None]
-"""What is told of every unit and its records, once they are on disk; of one that was there before, without records."""
+Told: TypeAlias = Callable[[Share, Sequence[Mapping[str, Any]]], None]
+"""What is told of every share and its records, once they are on disk; of one that was there before, without records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,21 +181,23 @@ def run(
     bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache, judges=judges)
     examined(bench)
     plan, schedule = audit.frozen.digest, audit.schedule
-    sizes = schedule.sizes(rank=place.rank, world=place.world)
+    shares = list(schedule.shares(rank=place.rank, world=place.world))
+    sizes, rounds = {share.number: share.records for share in shares}, schedule.rounds(place.world)
+    where: Any = {"plan": plan, "rank": place.rank, "world": place.world, "sizes": sizes, "rounds": rounds}
     bundle = audit.bundle
     with (
         Texts(bundle.texts(place.rank), secret=audit.store.secret(), plan=plan) as texts,
-        Shard(bundle.journal(place.rank), plan=plan, rank=place.rank, world=place.world, sizes=sizes) as shard,
+        Shard(bundle.journal(place.rank), **where) as shard,
     ):
         stopping = _Stopping(audit, schedule)
-        for unit in (schedule.units[number] for number in sizes):
-            left = unit.number not in shard.done and not stopping.is_over(unit)
-            records = _recorded(unit, schedule, audit.frozen, bench, texts) if left else []
+        for share in shares:
+            left = share.number not in shard.done and not stopping.is_over(share)
+            records = _recorded(share, schedule, audit.frozen, bench, texts) if left else []
             if records:
                 texts.flush()
-                shard.write(unit.number, records)
-            stopping.see(unit, records)
-            told(unit, records)
+                shard.write(share.number, records)
+            stopping.see(share, records)
+            told(share, records)
 
 
 class _Stopping:
@@ -215,24 +217,27 @@ class _Stopping:
             self._measured = Measured(plan, items, (line.fields for line in reader))
             self._watches = {name: self._measured.watch(name) for name in names}
 
-    def is_over(self, unit: Unit) -> bool:
+    def is_over(self, share: Share) -> bool:
         """Whether all gates on its benchmark have ruled."""
-        return unit.benchmark in self._over
+        return share.benchmark in self._over
 
-    def see(self, unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
+    def see(self, share: Share, records: Sequence[Mapping[str, Any]]) -> None:
         """The next unit, whose records are new or were there."""
-        if unit.benchmark not in self._starts or self.is_over(unit):
+        if share.benchmark not in self._starts or self.is_over(share):
             return
         for record in records:
             self._measured.enter(record)
-        if self._watches[unit.benchmark].stops(unit.stop - self._starts[unit.benchmark]):
-            self._over.add(unit.benchmark)
+        if self._watches[share.benchmark].stops(share.positions[-1] + 1 - self._starts[share.benchmark]):
+            self._over.add(share.benchmark)
 
 
-def _recorded(unit: Unit, schedule: Schedule, frozen: Frozen, bench: Bench, texts: Texts) -> list[dict[str, Any]]:
-    planned = next(planned for planned in frozen.benchmarks if planned.entry["name"] == unit.benchmark)
-    start = schedule.sections[unit.benchmark].start
-    return unit_records(planned, planned.items[unit.start - start : unit.stop - start], bench, address=texts.add)
+def _recorded(share: Share, schedule: Schedule, frozen: Frozen, bench: Bench, texts: Texts) -> list[dict[str, Any]]:
+    planned = next(planned for planned in frozen.benchmarks if planned.entry["name"] == share.benchmark)
+    section = schedule.sections[share.benchmark]
+    items = [planned.items[position - section.start] for position in share.positions]
+    units = [schedule.unit_at(section, position) for position in share.positions for _ in share.subjects]
+    records = unit_records(planned, items, bench, address=texts.add)
+    return [{**record, "unit": unit} for record, unit in zip(records, units, strict=True)]
 
 
 def close(audit: Audit, *, place: Rank) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from orca_guard.errors import ExitCode
 from orca_guard.freezing import Frozen
 from orca_guard.gates import EXIT_CODES, Gate, Ruling
 from orca_guard.items import Disposition
-from orca_guard.journal.units import Unit
+from orca_guard.journal.units import Share
 from orca_guard.rehearsal import Rehearsal
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "none": "dim"}
@@ -60,7 +60,7 @@ def following() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mapping[str, Any]]], None]]:
+def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Share, Sequence[Mapping[str, Any]]], None]]:
     """A bar over all records, with how fast they come and the scores so far."""
     columns = (
         TextColumn("{task.description}", style="bold", markup=False),
@@ -75,9 +75,9 @@ def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mappin
         task = bar.add_task("loading", total=plan["records"], speed="", scores="")
         scores = _Scores()
 
-        def told(unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
+        def told(share: Share, records: Sequence[Mapping[str, Any]]) -> None:
             scores.add(records)
-            bar.update(task, advance=unit.records, description=plain(unit.benchmark), scores=plain(str(scores)))
+            bar.update(task, advance=share.records, description=plain(share.benchmark), scores=plain(str(scores)))
             speed = bar.tasks[task].speed
             bar.update(task, speed=f"{speed:.1f}/s" if speed else "")
 
