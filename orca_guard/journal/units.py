@@ -129,8 +129,9 @@ class Weights:
 
     def add(self, line: ItemLine) -> None:
         """The next item."""
-        cluster = self._clusters.setdefault(line.cluster, len(self._clusters)) if line.cluster and line.shared else -1
-        self._numbers.extend((min(line.length, _MOST), min(line.shared, line.length, _MOST), cluster))
+        shared = min(line.shared, line.length, _MOST) if line.cluster else 0
+        cluster = self._clusters.setdefault(line.cluster, len(self._clusters)) if shared else -1
+        self._numbers.extend((min(line.length, _MOST), shared, cluster))
 
     def __getitem__(self, places: range) -> list[Weight]:
         """Of the items at these places."""
