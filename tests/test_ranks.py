@@ -79,7 +79,7 @@ def command(folder: Path, *arguments: str, code: int = 0) -> str:
 
 def torchrun(folder: Path, *arguments: str | Path, processes: int = 2) -> subprocess.Popen[str]:
     """So many processes of one command, with one pipe for all that they say."""
-    launch = [BIN / "torchrun", "--nnodes", "1", "--nproc-per-node", str(processes), "--standalone"]
+    launch: list[str | Path] = [BIN / "torchrun", "--nnodes", "1", "--nproc-per-node", str(processes), "--standalone"]
     environ = os.environ | {"OMP_NUM_THREADS": "1", "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen([*launch, *arguments], cwd=folder, env=environ, **pipes)
