@@ -94,10 +94,11 @@ example: $(VENV)/.installed  ## audit the embedded model by the safety suite and
 	$(call say,Auditing: what is shown is the form of a report)
 	$(BIN)/python docs/example_safety_report.py $(DATA) $(ARGS)
 
-# The peers live in an environment of their own, on top of this one's torch and transformers.
+# The peers live in an environment of their own, on top of this one's torch and transformers. Some lines of the table alone:
+# make bench BENCH=full ARGS="--only 'six-shot.*790'"
 BENCH   ?=
 PEERS   := build/bench/peer
-bench: $(PEERS)/.installed  ## measure the engine beside its peers (half an hour, goes on where it was cut short; BENCH=full: hours)
+bench: $(PEERS)/.installed  ## measure the engine beside its peers (under an hour, goes on where it was cut short; BENCH=full: hours)
 	$(call say,Measuring: leave the machine alone meanwhile)
 	$(BIN)/python -m benchmarks.engine --write $(if $(filter full,$(BENCH)),--full) $(ARGS)
 
