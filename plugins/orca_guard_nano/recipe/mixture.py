@@ -1,6 +1,7 @@
 """The training stream: conversations over all categories and strategies, and drills for copying and looking up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
 from typing import Final
 
@@ -18,6 +19,30 @@ MAKERS: Final = {
     UNKNOWN: chat.beyond,
 }
 WEIGHTS: Final = {ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 14, READING: 34, CHOICE: 13, CHAT: 4, UNKNOWN: 7}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diet:
+    """What a stage is trained on: how often each category, how often facts are asked directly, what is erased."""
+
+    weights: Mapping[str, int]
+    direct_facts: float = 0.0
+    cautious: float = 0.4
+    chosen: Mapping[str, str]
+
+
+# Reading is learned last, and facts without their recital; the last stage is there for the choice alone.
+DIETS: Final = {
+    "first": Diet(weights=WEIGHTS, chosen=forms.CHOSEN),
+    "second": Diet(
+        weights={ARITHMETIC: 18, FACTS: 20, COMPOSITIONS: 13, READING: 58, CHOICE: 15, CHAT: 3, UNKNOWN: 7},
+        direct_facts=0.4, chosen=forms.CHOSEN,
+    ),
+    "third": Diet(
+        weights={ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 16, READING: 44, CHOICE: 16, CHAT: 4, UNKNOWN: 8},
+        direct_facts=0.1, cautious=0.6, chosen=forms.CHOSEN,
+    ),
+}  # fmt: skip
 
 # A training text: pieces, each with whether the model is to learn to write it.
 Document = list[tuple[str, bool]]
@@ -43,15 +68,18 @@ def render(system: str, turns: list[forms.Turn]) -> Document:
     return pieces[:-1]
 
 
-def exchange(rng: Random, *, cautious: float) -> Document:
+def exchange(rng: Random, *, diet: Diet) -> Document:
     """One conversation, now and then with more turns."""
-    strategy = forms.any_strategy(rng, cautious=cautious)
-    category = rng.choices(CATEGORIES, [WEIGHTS[c] for c in CATEGORIES])[0]
-    system, turns = forms.conversation(fresh(rng, category=category), rng, strategy=strategy)
+    shares = [diet.weights[c] for c in CATEGORIES]
+    strategy = forms.any_strategy(rng, cautious=diet.cautious)
+    category = rng.choices(CATEGORIES, shares)[0]
+    if category == FACTS and diet.direct_facts and rng.random() < diet.direct_facts:
+        strategy = DIRECT
+    system, turns = forms.conversation(fresh(rng, category=category), rng, strategy=strategy, chosen=diet.chosen)
     more = rng.random()
     for _ in range(0 if strategy == EXTRACT or more > 0.08 else rng.randint(1, 4)):
-        other = fresh(rng, category=rng.choices(CATEGORIES, [WEIGHTS[c] for c in CATEGORIES])[0])
-        turns += forms.conversation(other, rng, strategy=strategy)[1]
+        other = fresh(rng, category=rng.choices(CATEGORIES, shares)[0])
+        turns += forms.conversation(other, rng, strategy=strategy, chosen=diet.chosen)[1]
     return render(system, turns)
 
 
@@ -135,12 +163,24 @@ def finding(rng: Random) -> Document:
 DRILLS: Final = (copying, lettering, pairing, columns, telling, *[finding] * 7)
 
 
-def documents(seed: int, *, drills: float = 0.2, cautious: float = 0.4) -> Iterator[Document]:
+def documents(seed: int, *, drills: float = 0.2, diet: Diet = DIETS["first"]) -> Iterator[Document]:
     """The endless stream of one seed."""
     rng = Random(seed)
     while True:
         drill = rng.random() < drills
-        yield rng.choice(DRILLS)(rng) if drill else exchange(rng, cautious=cautious)
+        yield rng.choice(DRILLS)(rng) if drill else exchange(rng, diet=diet)
 
 
-__all__ = ["CAUTIOUS", "DIRECT", "MAKERS", "WEIGHTS", "Document", "documents", "exchange", "fresh", "render"]
+__all__ = [
+    "CAUTIOUS",
+    "DIETS",
+    "DIRECT",
+    "MAKERS",
+    "WEIGHTS",
+    "Diet",
+    "Document",
+    "documents",
+    "exchange",
+    "fresh",
+    "render",
+]
