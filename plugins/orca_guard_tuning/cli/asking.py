@@ -87,10 +87,6 @@ def data(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> int
       orca-guard tune sweep more.jsonl --model ./teacher --cache policy.cache --out more.toml
 
     \b
-    Replies of a model are kept in a folder beside the policy, POLICY.cache, and not asked for again by
-    another sweep there; whatever rests on one says so.
-
-    \b
     Exit codes: 0 the policy is written, 2 wrong usage or bad input, 3 some could not be asked, so
     there is no policy yet (the same command goes on), 130 interrupted (likewise)."""
 )
@@ -105,7 +101,7 @@ def data(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> int
     metavar="POINTS",
     help="Take the cheapest strategy within so many points of the best.",
 )
-@click.option("--cache", type=PATH, metavar="DIR", help="Where replies are kept; else POLICY.cache.")
+@click.option("--cache", type=PATH, metavar="DIR", help="Ask only what is not kept here; else beside it.")
 @click.option("--no-cache", is_flag=True, help="Ask for every reply, and keep none.")
 @_STRATEGY
 @_MESSAGES
