@@ -1,6 +1,6 @@
 """How an item is asked and what each strategy writes in answer to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -232,6 +232,18 @@ def conversation(item: Item, rng: Random, *, strategy: str,
     if strategy == EXTRACT:
         return SYSTEM[EXTRACT], [rng.choice(extract_passes(item, whole=whole, question=question))]
     return SYSTEM[strategy], [Turn(whole, reply(item, strategy=strategy))]
+
+
+def several(items: Sequence[Item], rng: Random, *, strategy: str,
+            chosen: Mapping[str, str] = CHOSEN) -> tuple[str, list[Turn]]:  # fmt: skip
+    """A conversation about one passage: it stands in the first turn alone."""
+    system = _generic(rng) if strategy == CAUTIOUS else SYSTEM[strategy]
+    first = inline(items[0], rng) if rng.random() < 0.45 else laid_out(items[0], rng)
+    asked = [first, *(item.question for item in items[1:])]
+    said = [
+        left_to_choose(item, table=chosen) if strategy == CAUTIOUS else reply(item, strategy=strategy) for item in items
+    ]
+    return system, [Turn(*turn) for turn in zip(asked, said, strict=True)]
 
 
 def _generic(rng: Random) -> str:

@@ -66,11 +66,11 @@ class Recipe:
 STAGES: Final = {
     "first": Recipe(),
     "second": Recipe(
-        stage="second", seed=1, tokens=13_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
+        stage="second", seed=1, tokens=14_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
         drills=0.3, early_drills=0.3,
     ),
     "third": Recipe(
-        stage="third", seed=2, tokens=3_000_000, matrix_rate=0.003, other_rate=0.001, warmup=0.05, cooldown=0.8,
+        stage="third", seed=2, tokens=2_000_000, matrix_rate=0.003, other_rate=0.001, warmup=0.05, cooldown=0.8,
         average=0.99, drills=0.15, early_drills=0.15,
     ),
 }  # fmt: skip
@@ -99,7 +99,8 @@ def drill_share(number: int, *, recipe: Recipe) -> float:
 def _pool(number: int, *, path: str, recipe: Recipe, diet: Diet) -> list[Batch]:
     if path not in _worker:
         _worker[path] = Tokenizer.from_file(path)
-    seed, drills = recipe.seed * 1_000_003 + number, drill_share(number, recipe=recipe)
+    diet, seed = diet.at(number), recipe.seed * 1_000_003 + number
+    drills = drill_share(number, recipe=recipe) if diet.share is None else diet.share
     return pool(seed, tokenizer=_worker[path], size=recipe.batch, drills=drills, pad=tokens.PAD_ID, diet=diet)
 
 
@@ -147,8 +148,7 @@ class Run:
     def __init__(self, recipe: Recipe, *, out: Path, log: Log, start: Path | None = None,
                  chosen: Mapping[str, str] | None = None) -> None:  # fmt: skip
         self.recipe, self.out, self.log = recipe, out, log
-        diet = DIETS[recipe.stage]
-        self.diet = replace(diet, chosen={**diet.chosen, **chosen}) if chosen else diet
+        self.diet = DIETS[recipe.stage].erasing(chosen or {})
         self.tokenizer = _tokenizer(recipe, out=out, start=start)
         if start:
             self.config, weights = kept_weights(start)

@@ -12,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from orca_guard_nano.recipe import arithmetic, batches, card, choose, evaluate, forms, mixture, tokenizer, world
+from orca_guard_nano.recipe import (
+    arithmetic,
+    batches,
+    card,
+    choose,
+    evaluate,
+    forms,
+    mixture,
+    reading,
+    tokenizer,
+    world,
+)
 from orca_guard_nano.recipe.items import (
     ARITHMETIC,
     CATEGORIES,
@@ -274,3 +285,35 @@ def test_the_margin_is_taken_item_by_item() -> None:
     assert (margin["best"], margin["difference"], margin["n"]) == (RECALL, 0.0, 150)
     assert (margin["tokens"], margin["tokens_of_best"]) == (15.0, 30.0)
     assert margin["interval"][0] <= 0.0 <= margin["interval"][1]
+
+
+def test_an_interview_is_about_one_passage_and_asks_what_it_does_not_say() -> None:
+    rng, missing = Random(6), 0
+    for _ in range(MANY):
+        items = reading.interview(rng)
+        assert len({item.text for item in items}) == 1
+        assert any(item.quote for item in items)
+        for item in items:
+            assert (item.answer == NOT_STATED) != bool(item.quote)
+            assert all(line in item.text and item.answer in line for line in item.quote)
+        missing += sum(not item.quote for item in items)
+    assert missing > MANY
+
+
+def test_interviews_keep_to_the_split_and_show_the_passage_once() -> None:
+    rng = Random(7)
+    for _ in range(50):
+        pieces = mixture.interviewing(rng)
+        turns = [text for text, learned in pieces if not learned and "<|im_start|>user" in text]
+        assert len(turns) >= 2
+        assert all(len(later) < len(turns[0]) for later in turns[1:])
+
+
+def test_a_diet_changes_at_its_pool_and_erases_what_was_measured_throughout() -> None:
+    diet = mixture.DIETS["second"].erasing({FACTS: DIRECT})
+    early, late = diet.at(diet.turn - 1), diet.at(diet.turn)
+    assert early is diet
+    assert late is diet.then
+    assert early.drills != late.drills
+    assert early.chosen[FACTS] == late.chosen[FACTS] == DIRECT
+    assert mixture.DIETS["first"].at(10**6) is mixture.DIETS["first"]
