@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.packs import SHARED, needs_data
+
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240.0
 NOISE = 1e-3
@@ -94,18 +96,24 @@ def records(run: Path) -> dict[tuple[str, str, str], dict[str, Any]]:
     return {(r["benchmark"], r["item"], r["subject"]): r for r in lines if r["kind"] == "item"}
 
 
-def check_equal(folder: Path, name: str) -> None:
-    """The run is sealed, holds together, and found what `alone` did."""
+EXACT = ("digest", "question", "unit", "identity", "passes", "disposition", "mark", "value", "verdicts", "attempts")
+
+
+def check_equal(folder: Path, name: str, *, alone: str = "alone") -> None:
+    """The run is sealed, holds together, and found what the one by a single process did."""
     command(folder, "verify", f"runs/{name}")
-    seals = [json.loads((folder / "runs" / run / "seal.json").read_bytes()) for run in ("alone", name)]
-    assert seals[0]["figures"] == seals[1]["figures"]
-    assert [shard["rank"] for shard in seals[1]["shards"]] == [0, 1]
-    one, two = (records(folder / "runs" / run) for run in ("alone", name))
-    assert one.keys() == two.keys()
-    for key, record in one.items():
-        told = {k: v for k, v in record.items() if k not in {"n", "prev", "seconds", "sureness", "likelihoods"}}
-        assert told == {k: two[key][k] for k in told}
-        for a, b in zip(record["likelihoods"] or (), two[key]["likelihoods"] or (), strict=True):
+    one, two = (json.loads((folder / "runs" / run / "seal.json").read_bytes()) for run in (alone, name))
+    assert [shard["rank"] for shard in two["shards"]] == [0, 1]
+    assert (one["plan"], one["verdict"], len(one["figures"])) == (two["plan"], two["verdict"], len(two["figures"]))
+    for a, b in zip(one["figures"], two["figures"], strict=True):
+        assert a["value"] == pytest.approx(b["value"], abs=NOISE)
+        assert a["counts"] == b["counts"]
+    wanted, found = (records(folder / "runs" / run) for run in (alone, name))
+    assert wanted.keys() == found.keys()
+    for key, record in wanted.items():
+        assert {k: record[k] for k in EXACT} == {k: found[key][k] for k in EXACT}
+        assert record["scores"] == pytest.approx(found[key]["scores"], abs=NOISE)
+        for a, b in zip(record["likelihoods"] or (), found[key]["likelihoods"] or (), strict=True):
             assert (a[0] == pytest.approx(b[0], abs=NOISE), a[1:]) == (True, b[1:])
 
 
@@ -121,6 +129,17 @@ def test_two_processes_with_a_group_of_their_own_find_what_one_does(store: Path)
     said, _ = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 0, said
     assert all(record.get("cached") for record in records(store / "runs" / "kept").values())
+
+
+@needs_data
+def test_a_suite_of_published_benchmarks(store: Path) -> None:
+    """Questions, likelihoods, labels and judges by classifier, of several benchmarks."""
+    asked = ("--suite", "safety", "--limit", "2", "--data", str(SHARED), "--no-doctor")
+    command(store, "audit", *asked, "--run", "safety-alone", code=3)
+    running = audit_by_two(store, *asked, "--run", "safety")
+    said, _ = running.communicate(timeout=PATIENCE_S)
+    assert "sealed: runs/safety" in said
+    check_equal(store, "safety", alone="safety-alone")
 
 
 @pytest.fixture
