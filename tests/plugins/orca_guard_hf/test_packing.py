@@ -215,7 +215,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     forward = small.network.packed
 
     def scarce(ids: torch.Tensor, **more: Any) -> Any:
-        if len(ids) > 40:
+        if len(ids) > 50:
             forward(ids, **more)
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB")
         return forward(ids, **more)
@@ -223,7 +223,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     monkeypatch.setattr(small.network, "packed", scarce)
     requests = requests_of(header=HEADER, questions=15)
     replies = ask(small, *requests)
-    assert "Out of memory: going on with at most 40 tokens at once." in caplog.messages
+    assert "Out of memory: going on with at most 48 tokens at once." in caplog.messages
     for one, other in zip(replies, ask(model, *requests), strict=True):
         close(one, other)
 
