@@ -88,7 +88,7 @@ class Head:
 
 def head_of(model: Any) -> Head | None:
     """The output layer, if it lies on a CPU and nothing is done to what comes out of it; that is tried."""
-    layer = model.get_output_embeddings() if isinstance(model, torch.nn.Module) else None
+    layer = getattr(model, "get_output_embeddings", lambda: None)()
     if type(layer) is not torch.nn.Linear or "forward" in vars(layer) or layer.weight.device.type != "cpu":
         return None
     if layer.weight.dtype not in {torch.float32, torch.bfloat16, torch.float16}:

@@ -72,9 +72,12 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
     if request.param in {"Orca 2", "chat"}:
         opened: HFModel = request.getfixturevalue({"Orca 2": "orca", "chat": "model"}[request.param])
         return opened.prompter.tokenizer
-    return made(
-        **{"GPT-2": {}, "Llama 3": {"words": WORDS[0]}, "Qwen 2": {"words": WORDS[1], "change": nfc}}[request.param]
-    )
+    how: dict[str, Any] = {
+        "GPT-2": {},
+        "Llama 3": {"words": WORDS[0]},
+        "Qwen 2": {"words": WORDS[1], "change": nfc},
+    }
+    return made(**how[request.param])
 
 
 @pytest.fixture(scope="module")

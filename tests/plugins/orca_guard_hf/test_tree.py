@@ -49,9 +49,9 @@ def test_a_node_looks_at_its_ancestors_and_itself(rows: list[tuple[int, ...]], a
     nodes = np.arange(start, min(start + more, len(tree)))
     before = np.arange(start)[tree.open_after(np.arange(start), start)]
     columns = np.concatenate([before, nodes])
-    how = {"device": torch.device("cpu"), "dtype": torch.float32}
+    cpu = torch.device("cpu")
     for layout in (tree_layout, _blocks):
-        blocks = layout(nodes, columns, tree.ends[columns], **how)
+        blocks = layout(nodes, columns, tree.ends[columns], device=cpu, dtype=torch.float32)
         assert (looks(blocks, new=len(nodes), columns=len(columns)) == ancestry(tree)[nodes][:, columns]).all()
 
 
