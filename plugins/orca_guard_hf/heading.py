@@ -35,7 +35,7 @@ class Head:
     @contextmanager
     def apart(self) -> Iterator[None]:
         """Let the model hand out the last states in place of logits. Nobody else may use it meanwhile."""
-        with _instead(self.layer, lambda states: states):
+        with _instead(self.layer, _unchanged):
             yield
 
     @torch.inference_mode()
@@ -94,7 +94,7 @@ def head_of(model: Any) -> Head | None:
     if layer.weight.dtype not in {torch.float32, torch.bfloat16, torch.float16}:
         return None
     far = torch.linspace(-_FAR, _FAR, layer.out_features).to(layer.weight.dtype)[None, None]
-    states = _said(model, layer, lambda states: states)
+    states = _said(model, layer, _unchanged)
     same = torch.equal(_said(model, layer, lambda _: far).to(far.dtype), far)
     return Head(layer) if same and states.shape == (1, 1, layer.in_features) else None
 
@@ -103,6 +103,10 @@ def _said(model: Any, layer: torch.nn.Linear, forward: Callable[[Tensor], Tensor
     """What a model makes of one token, with something else in place of its output layer."""
     with torch.inference_mode(), _instead(layer, forward):
         return model(input_ids=torch.zeros(1, 1, dtype=torch.long)).logits  # type: ignore[no-any-return]
+
+
+def _unchanged(states: Tensor) -> Tensor:
+    return states
 
 
 @contextmanager

@@ -112,18 +112,26 @@ class Network:
             and values.
         """
         cache = DynamicCache(past)
-        with nullcontext() if head is None else head.apart():
-            logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep)
+        logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep, head=head)
         layers: Any = cache.layers
         memory: Memory = tuple((layer.keys, layer.values) for layer in layers)
         self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
         return logits, memory
 
     def packed_into(
-        self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, counted: bool = True
+        self,
+        cache: Any,
+        ids: Tensor,
+        *,
+        positions: Tensor,
+        layout: Layout,
+        keep: Tensor,
+        head: Head | None = None,
+        counted: bool = True,
     ) -> Tensor:
         """The same over a cache that transformers knows how to update. What is only rehearsed is not counted."""
-        with self.lock, torch.inference_mode(), packed(self._configs, layout), self._faster():
+        apart = nullcontext() if head is None else head.apart()
+        with self.lock, torch.inference_mode(), packed(self._configs, layout), self._faster(), apart:
             self.forwarded += ids.numel() if counted else 0
             out = self.model(
                 input_ids=sent(ids, self.device)[None],

@@ -69,3 +69,15 @@ def test_an_output_layer_of_another_kind_is_left_in_its_place(tmp_path: Path) ->
     network = open_model(write(tmp_path, "Llama")).network.model
     network.set_output_embeddings(torch.nn.Sequential(network.get_output_embeddings()))
     assert head_of(network) is None
+
+
+def test_nobody_else_meets_a_model_without_its_output_layer(tmp_path: Path) -> None:
+    model = open_model(write(tmp_path, "Llama"))
+    layer, held = model.network.model.get_output_embeddings(), []
+    layer.register_forward_pre_hook(
+        lambda module, _: held.append(("forward" in vars(module), model.network.lock.locked()))
+    )
+    ask(model, *requests_of(header=HEADER))
+    apart = [locked for without, locked in held if without]
+    assert apart
+    assert all(apart)
