@@ -155,6 +155,7 @@ def _watched(*words: str) -> list[str]:
 def cache_budget() -> int:
     """What the engine lets keys and values take here."""
     import torch  # noqa: PLC0415  # only where something is measured
+
     from orca_guard_hf.budget import cache_bytes  # noqa: PLC0415
 
     return cache_bytes(torch.device("cpu"))

@@ -1,7 +1,7 @@
 """Which tokens a peer would send through a model: its own sorting, grouping and padding, and no model behind them.
 
-`python -m benchmarks.engine.peer_tokens ASKED RESULT`, in the peer's environment. ASKED is JSON: a model, whose tokenizer
-is used, files of rows, and batch sizes.
+`python -m benchmarks.engine.peer_tokens ASKED RESULT`, in the peer's environment. ASKED is JSON: a model, whose
+tokenizer is used, files of rows, and batch sizes.
 """
 
 from __future__ import annotations

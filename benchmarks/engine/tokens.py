@@ -1,8 +1,8 @@
-"""Counts tokens that both sides send through a model, on all rows, without a model: `python -m benchmarks.engine.tokens`.
+"""Counts tokens that both sides send through a model, on all rows: `python -m benchmarks.engine.tokens`.
 
-The peer's are what its own code would forward at each batch size, padding too. Ours are every distinct prefix once, the
-last token of a row left out, as nothing follows it: the least that any engine can read, and what this one reads (1.03
-times as many at most, by its tests).
+No model is behind either. The peer's are what its own code would forward at each batch size, padding too. Ours are
+every distinct prefix once, the last token of a row left out, as nothing follows it: the least that any engine can read,
+and what this one reads (1.03 times as many at most, by its tests).
 """
 
 from __future__ import annotations

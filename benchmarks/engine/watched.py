@@ -1,7 +1,7 @@
 """An orca-guard command in a process of its own, and the most memory that it held.
 
-`python -m benchmarks.engine.watched WORDS… RESULT`: the command's words, and a file for the number of bytes and the exit
-code. With no words, nothing is done but to import what an audit of `hf` imports: what is there before any model.
+`python -m benchmarks.engine.watched WORDS… RESULT`: the command's words, and a file for the number of bytes and the
+exit code. With no words, nothing is done but to import what an audit of `hf` imports: what is there before any model.
 """
 
 from __future__ import annotations
