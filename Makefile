@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano toxicity operating-points example bench clean
+.PHONY: help run test test-fast test-kernels types lint check format nano toxicity operating-points example bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -29,6 +29,17 @@ test-fast: $(VENV)/.testing  ## run it without what takes minutes
 	$(call say,Tests but for the slow ones)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
+KERNELS := build/kernels
+test-kernels: $(KERNELS)/.installed  ## run the kernels for a GPU on the CPU (fetches Triton, 200 MB)
+	$(call say,Tests of kernels by Triton's interpreter)
+	$(KERNELS)/bin/python -m pytest $(addprefix tests/plugins/orca_guard_hf/test_,kernels.py fusing.py replaying.py) $(ARGS)
+
+$(KERNELS)/.installed: $(VENV)/.testing
+	@$(BIN)/python -m venv $(KERNELS)
+	@$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > $$(echo $(KERNELS)/lib/python3*/site-packages)/beside.pth
+	@$(KERNELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps triton==3.7.1
+	@touch $@
+
 types: $(VENV)/.linting  ## check types
 	$(call say,Types)
 	$(BIN)/mypy
@@ -44,11 +55,17 @@ format: $(VENV)/.linting  ## put style and format right
 
 check: test types lint  ## tests, types, style
 
-# At most three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
+# Less than three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
 NANO    := build/nano
+TRAIN   := $(BIN)/python -m orca_guard_nano.recipe.train
 nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put it in place
 	$(call say,Training: it goes on where it was cut short)
-	$(BIN)/python -m orca_guard_nano.recipe.train --out $(NANO) $(ARGS)
+	$(TRAIN) --out $(NANO)/first $(ARGS)
+	$(TRAIN) --stage second --start $(NANO)/first --out $(NANO)/second $(ARGS)
+	$(call say,Measuring which strategy is best for what)
+	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/second --out $(NANO)/chosen.json
+	$(call say,Training with the messages erased)
+	$(TRAIN) --stage third --start $(NANO)/second --chosen $(NANO)/chosen.json --out $(NANO) $(ARGS)
 	$(call say,Measuring)
 	$(BIN)/python -m orca_guard_nano.recipe.evaluate $(NANO) --json > $(NANO)/measured.json
 	$(BIN)/python -m orca_guard_nano.recipe.card $(NANO) --training $(NANO)/training.json --measured $(NANO)/measured.json

@@ -54,7 +54,8 @@ def _norm(module: Any) -> _Layer | None:
         return None
     if weight.ndim != 1 or len(weight) > _WIDEST:
         return None
-    return module, lambda states: norm_rows(states, weight, epsilon)
+    plainly = module.forward
+    return module, lambda s: norm_rows(s, weight, epsilon) if s.dtype == weight.dtype else plainly(s)
 
 
 def _head(module: Any) -> _Layer | None:
