@@ -7,7 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file)
 
 
-def _plan(benchmarks: list[Mapping[str, Any]]) -> Iterator[str]:
+def _plan(benchmarks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """An audit file with a part of every benchmark, and the arms of the suite."""
     from orca_guard_safety.suite import SAFETY  # noqa: PLC0415  # the table is printed without it
 
