@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine import suite
 from benchmarks.engine.bench import Bench, OneQuestion
 from benchmarks.engine.kept import ROOT, Kept, bench, engine
 from benchmarks.engine.results import Elsewhere, Results, here, now
@@ -79,6 +80,17 @@ def _lines(options: argparse.Namespace, bench: Bench) -> Iterator[Line]:
     for work, groups in works(options.folder, options.data, preamble_of(options.peer)):
         names = tuple((work.name, Path(work.model).name, work.dtype, peer) for peer in work.peers)
         yield Line(work.title, names, groups, work.as_json(), partial(bench.measured, work, rounds=options.rounds))
+    writing = {
+        work.dtype: work
+        for work, _ in works(options.folder, options.data, preamble_of(options.peer))
+        if work.kind == "generate" and Path(work.model).name == "110M"
+    }
+    whole = suite.Suite(bench, writing, data=options.data, peer=options.peer)
+    for dtype, work in writing.items():
+        title = f"{suite.name()} 110M {dtype}"
+        names = ((suite.name(), "110M", dtype, suite.PEERS),)
+        key = [title, suite.PART, suite.LIMIT, work.as_json()]
+        yield Line(title, names, whole.groups, key, partial(whole.measured, dtype, rounds=1))
     one = OneQuestion(options.folder, options.data, options.peer)
     yield Line(one.title, one.names, one.groups, one.title, partial(one.measured, rounds=options.rounds))
 
@@ -87,6 +99,7 @@ def _measured(line: Line, peak: dict[str, float], rounds: int) -> list[dict[str,
     """The results of a line, with when and how they were found."""
     measured = now(peak, rounds)
     found = line.measure()
+    measured["rounds"] = max(len(one["seconds"]["ours"]) for one in found)
     measured["loads"] = [measured.pop("load"), os.getloadavg()[0]]
     return [one | {"measured": measured} for one in found]
 

@@ -29,7 +29,7 @@ class Bench:
 
     def measured(self, work: Work, *, rounds: int) -> list[dict[str, Any]]:
         """A result for every peer, with all rounds' seconds and what the last one computed compared."""
-        batches = {peer: self._best(work, peer) for peer in work.peers}
+        batches = {peer: self.best(work, peer) for peer in work.peers}
         taken: Taken = {side: [] for side in ("ours", *work.peers)}
         for number in range(rounds):
             for side in list(taken) if number % 2 == 0 else list(reversed(taken)):
@@ -60,7 +60,7 @@ class Bench:
             single = work.in_single()
             if side == "ours":
                 return list(self._sides.ours(single)["values"])
-            return list(self._sides.peer(single, side, self._best(single, side))["values"])
+            return list(self._sides.peer(single, side, self.best(single, side))["values"])
 
         return self._kept.once(self._key_of_values(work.in_single(), side), compute)
 
@@ -68,7 +68,8 @@ class Bench:
         of = engine() if side == "ours" else ""
         return ["values", side, of, _files(work.rows, work.model), work.dtype, self._packages]
 
-    def _best(self, work: Work, peer: str) -> int:
+    def best(self, work: Work, peer: str) -> int:
+        """The batch size at which a peer is fastest, tried where that is not known."""
         seconds = self._tried(work, peer)
         return min(seconds, key=lambda size: seconds[size])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ TOXICITY = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "ident
 
 
 def make_models(folder: Path, data: Path) -> None:
-    """Two Llamas and a BERT, unless they are there."""
+    """Two Llamas, one whose answers end by themselves, and a BERT, unless they are there."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "BERT-base/config.json").exists():
         for name, shape in MODELS.items():
             _make_llama(folder / name, data, shape)
         _make_bert(folder / "BERT-base", data)
+    if not (folder / "110M-ending/generation_config.json").exists():
+        _make_ending(folder / "110M-ending", folder / "110M")
 
 
 def _corpus(data: Path) -> list[str]:
@@ -79,6 +82,29 @@ def write_llama(folder: Path, shape: tuple[int, int, int], tokenizer: Path) -> P
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def _make_ending(folder: Path, like: Path) -> None:
+    """The larger Llama with stronger layers, and many tokens that end a text.
+
+    What comes next then hangs on all that came before, so that greedy answers do not go round in circles, and end after
+    as many tokens as chance has it: about sixty on average, where one token in sixty ends them.
+    """
+    import torch  # noqa: PLC0415
+    from transformers import LlamaForCausalLM  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER:
+        (folder / name).write_bytes((like / name).read_bytes())
+    model = LlamaForCausalLM.from_pretrained(like)
+    with torch.no_grad():
+        for weight in model.model.layers.parameters():
+            if weight.ndim > 1:
+                weight.mul_(3)
+    vocabulary = range(5, model.config.vocab_size)  # those before are special
+    ends = random.Random(SEED).sample(vocabulary, len(vocabulary) // 60)  # noqa: S311
+    model.generation_config.eos_token_id = sorted([1, *ends])
+    model.save_pretrained(folder)
 
 
 def _make_bert(folder: Path, data: Path) -> None:

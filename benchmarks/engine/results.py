@@ -83,10 +83,19 @@ class Results:
         new = {_name(line): line for line in lines}
         known = {_name(line): line for line in self.lines if _name(line) in self._order} | new
         self.lines = [known[name] for name in sorted(known, key=lambda name: self._order.get(name, len(self._order)))]
-        self._all |= {"conditions": self._conditions, "results": self.lines}
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(self._all, indent=1) + "\n", "utf-8")
-        part.replace(self._path)
+        _write(self._path, self._all | {"conditions": self._conditions, "results": self.lines})
+
+
+def section(path: Path, name: str, found: Any) -> None:
+    """Put what is no line of the table into the same file, under a name of its own."""
+    before = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    _write(path, before | {name: found})
+
+
+def _write(path: Path, found: Mapping[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    part.replace(path)
 
 
 def _name(line: Mapping[str, Any]) -> tuple[str, ...]:

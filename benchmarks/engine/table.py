@@ -75,7 +75,7 @@ def _cells(one: Mapping[str, Any], mark: str) -> list[str]:
     spread = f" ({ratio['low']:.1f}-{ratio['high']:.1f})" if one["seconds"]["ours"][1:] else ""
     cells.append(f"{ratio['median']:.1f}{spread}")
     if "tokens" not in one:
-        return [*cells, "", "", "", ""]
+        return [*cells, "", "", _agreed(one.get("agreement")), ""]
     tokens = one["tokens"]
     cells.append(f"{tokens['peer']:,} / {tokens['ours']:,} = {tokens['peer'] / tokens['ours']:.1f}")
     shares = [_share(one, side, seconds[side]) for side in ("peer", "ours")]
@@ -90,11 +90,15 @@ def _share(one: Mapping[str, Any], side: str, seconds: float) -> float:
     return float(flops / seconds / one["measured"]["peak"][dtype])
 
 
-def _agreed(agreed: Mapping[str, Any]) -> str:
-    if "identical" in agreed:
-        return f"{agreed['identical']} of {agreed['of']} identical"
-    more = f", same choice {agreed['same choice']:.1%}" if "same choice" in agreed else ""
-    return f"≤ {agreed['largest']:.1e}{more}"
+def _agreed(agreed: Mapping[str, Any] | None) -> str:
+    told = []
+    if agreed and "largest" in agreed:
+        told.append(f"≤ {agreed['largest']:.1e}")
+    if agreed and "same choice" in agreed:
+        told.append(f"same choice {agreed['same choice']:.1%}")
+    if agreed and "identical" in agreed:
+        told.append(f"{agreed['identical']} of {agreed['of']} identical")
+    return ", ".join(told)
 
 
 def _off(errors: Mapping[str, Mapping[str, float]] | None) -> str:
