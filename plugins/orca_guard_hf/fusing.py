@@ -18,6 +18,8 @@ _TOLERANCES = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 """By how much of a number two right ways may differ."""
 _ALIGNED = 8
 """Products whose rows are no multiple of this are left to a slow kernel."""
+_WIDE = {"AVX512"}
+"""Instruction sets, as torch names them, with which oneDNN is faster than what torch takes by itself."""
 _WIDEST = 16_384
 """Numbers in a row that one block of a kernel can hold."""
 
@@ -26,6 +28,17 @@ def fusible(model: Any) -> Fused:
     """The layers of a model, on one CUDA device, that may be computed otherwise; each is tried on numbers of chance."""
     found = [_norm(module) for module in model.modules() if type(module).__name__.endswith(_NORM)]
     found.append(_head(model.get_output_embeddings()))
+    return _tried(found)
+
+
+def quicker(model: Any) -> Fused:
+    """The layers of a model on a CPU whose products another library does faster; each is tried on numbers of chance."""
+    if not torch.backends.mkldnn.is_available() or torch.backends.cpu.get_cpu_capability() not in _WIDE:
+        return ()
+    return _tried([_product(module) for module in model.modules()])
+
+
+def _tried(found: Sequence[_Layer | None]) -> Fused:
     return [(module, kernel) for module, kernel in filter(None, found) if _same(module, kernel)]
 
 
@@ -67,6 +80,13 @@ def _head(module: Any) -> _Layer | None:
     with torch.no_grad():
         filled = functional.pad(module.weight, (0, 0, 0, -tokens % _ALIGNED))
     return module, lambda states: functional.linear(states, filled)[..., :tokens]
+
+
+def _product(module: Any) -> _Layer | None:
+    """Rows times a weight in single precision, by oneDNN: MKL does not use the widest registers of every maker's."""
+    if type(module) is not torch.nn.Linear or "forward" in vars(module) or module.weight.dtype != torch.float32:
+        return None
+    return module, lambda states: torch.ops.mkldnn._linear_pointwise(states, module.weight, module.bias, "none", [], "")
 
 
 def _same(module: Any, kernel: Callable[[Tensor], Tensor]) -> bool:
