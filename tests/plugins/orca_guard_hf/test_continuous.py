@@ -16,12 +16,13 @@ from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed
 from orca_guard.types import Decoding, Failure, Generate, Generation, Message, Partial, Request, Score
+from orca_guard_hf.abreast import Run
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.feed import Feed
 from orca_guard_hf.generation import generate
 from orca_guard_hf.model import HFModel
-from orca_guard_hf.slots import Run, Shelf, Slots
+from orca_guard_hf.slots import Shelf, Slots
 from tests.plugins.orca_guard_hf.architectures import FITTING, write
 from tests.plugins.orca_guard_hf.conftest import WORDS, ask, open_model, user
 
