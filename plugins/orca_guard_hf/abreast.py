@@ -18,6 +18,9 @@ GROUP = 16
 _ROUND, _SLACK = 32, 96
 """Columns that a group grows by, and columns too many that it puts up with."""
 
+_EVEN = 4
+"""Slots that attend together are a multiple of this: a product of a new shape has to be made ready first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -182,10 +185,8 @@ def _each(asked: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: floa
     count, heads, width = asked.shape
     keys, values = keys.flatten(0, 1), values.flatten(0, 1)
     asked = asked.reshape(len(keys), -1, width)
-    if asked.shape[1] == 1:  # the quickest way to multiply by one row
-        scores = torch.bmm(keys, asked.transpose(1, 2))
-    else:
-        scores = torch.bmm(asked, keys.transpose(1, 2))
+    alone = asked.shape[1] == 1  # multiplied fastest from the right
+    scores = torch.bmm(keys, asked.transpose(1, 2)) if alone else torch.bmm(asked, keys.transpose(1, 2))
     weights = torch.add(bias, scores.view(count, heads, -1), alpha=scale).softmax(-1).to(values.dtype)
     return torch.bmm(weights.view(len(keys), -1, weights.shape[-1]), values).view(count, heads, -1)
 
@@ -211,7 +212,7 @@ def abreast(runs: Sequence[Run], places: Sequence[int], groups: Sequence[Group],
 
 def _together(group: Group, placed: Sequence[tuple[int, Run]], device: torch.device) -> _Together:
     slots = np.asarray([run.slot for _, run in placed]) - group.slots.start
-    ends = np.ones(int(slots.max()) + 1, dtype=np.int64)
+    ends = np.ones(min(-(-(int(slots.max()) + 1) // _EVEN) * _EVEN, len(group.slots)), dtype=np.int64)
     ends[slots] = [run.end for _, run in placed]
     seen = torch.from_numpy(np.arange(group.length) < ends[:, None])
     return _Together(

@@ -285,7 +285,7 @@ class Continuous:
         for run in runs:
             self._memory.keep(run)
         ready = [number for number, run in enumerate(runs) if run.end == self._going[run.slot].length]
-        logits = (logits if len(ready) == len(runs) else logits[ready]).float()
+        logits = logits if len(ready) == len(runs) else logits[ready]
         runs = [runs[number] for number in ready]
         return _Flight(runs, [self._going[run.slot] for run in runs], logits, likeliest(logits))
 
