@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, groupby
@@ -39,6 +40,9 @@ class Run:
 class Group:
     """Keys and values of adjacent slots, as long as the longest text there: products are fast over whole tables.
 
+    A table lies at the beginning of memory that is reserved for the longest text to come, and moves apart in it as texts
+    grow: memory that has been used once is had at once, and what is only reserved is not there yet.
+
     Args:
         sample: keys and values of one token.
         first: number of the first slot.
@@ -53,33 +57,58 @@ class Group:
     def __init__(self, sample: Memory, *, first: int, count: int) -> None:
         self.slots = range(first, first + count)
         self.length = 0
-        self.layers = [(_longer(keys, count, 0), _longer(values, count, 0)) for keys, values in sample]
+        self._sample = sample
+        self._reserved = [(keys.new_empty(0), values.new_empty(0)) for keys, values in sample]
+        self._most = 0
+        self.layers = self._at(0)
 
-    def fit(self, length: int) -> None:
-        """Be as long as the longest text, or not much longer."""
+    def fit(self, length: int, *, longest: int = 0) -> None:
+        """Be as long as the longest text, or not much longer; `longest` may come yet."""
         if not self.length - _SLACK <= length <= self.length:
-            self.resize(-(-length // _ROUND) * _ROUND)
+            self.resize(_rounded(length), most=_rounded(longest))
 
-    def resize(self, wanted: int) -> None:
-        """Have room for so many tokens a slot; what fits stays."""
-        if wanted == self.length:
-            return
-        common = min(wanted, self.length)
-        for number, pair in enumerate(self.layers):
-            keys, values = (_longer(table, len(self.slots), wanted) for table in pair)
-            for new, old in zip((keys, values), pair, strict=True):
-                new[:, :, :common] = old[:, :, :common]
-                new[:, :, common:] = 0  # because what is masked still gets multiplied
-            self.layers[number] = (keys, values)
+    def resize(self, wanted: int, *, most: int = 0) -> None:
+        """Have room for so many tokens a slot, and reserve memory for `most`; what fits stays."""
+        before = self.layers
+        if wanted > self._most:
+            self._most = max(wanted, most)
+            size = len(self.slots) * self._most
+            self._reserved = [(_reserved(keys, size), _reserved(values, size)) for keys, values in self._sample]
+        self.layers = self._at(wanted)
+        for old, new in zip(chain.from_iterable(before), chain.from_iterable(self.layers), strict=True):
+            _moved(old, new)
         self.length = wanted
 
     def tables(self, slot: int) -> Iterator[Tensor]:
         """Everything that a slot holds, (heads, length, width) each."""
         return (table[slot - self.slots.start] for table in chain.from_iterable(self.layers))
 
+    def _at(self, length: int) -> list[tuple[Tensor, Tensor]]:
+        return [
+            (self._table(memory[0], pair[0], length), self._table(memory[1], pair[1], length))
+            for memory, pair in zip(self._reserved, self._sample, strict=True)
+        ]
 
-def _longer(like: Tensor, count: int, length: int) -> Tensor:
-    return torch.empty(count, like.shape[1], length, like.shape[3], dtype=like.dtype, device=like.device)
+    def _table(self, memory: Tensor, like: Tensor, length: int) -> Tensor:
+        shape = (len(self.slots), like.shape[1], length, like.shape[3])
+        return memory[: math.prod(shape)].view(shape)
+
+
+def _moved(old: Tensor, new: Tensor) -> None:
+    """What slots hold, from a table to another of more or fewer columns, that may begin at the same place in memory."""
+    before, after = old.shape[2], new.shape[2]
+    common = min(before, after)
+    for slot in range(len(old)) if after < before else reversed(range(len(old))):
+        new[slot, :, :common] = old[slot, :, :common].clone()
+        new[slot, :, common:] = 0  # because what is masked still gets multiplied
+
+
+def _reserved(token: Tensor, count: int) -> Tensor:
+    return token.new_empty(token.numel() * count)
+
+
+def _rounded(length: int) -> int:
+    return -(-length // _ROUND) * _ROUND
 
 
 @dataclass(slots=True)

@@ -123,13 +123,14 @@ class Slots(Cache):
         """Have room for texts of these lengths, by slot.
 
         A kernel looks at no more of a table than there is in it; for it they are made once, for the `longest` to come.
+        Elsewhere memory is reserved for that.
         """
         if self.by_kernel:
             self._grow(max(*lengths.values(), longest))
             return
         for group in self.groups:
             if own := [length for slot, length in lengths.items() if slot in group.slots]:
-                group.fit(max(own))
+                group.fit(max(own), longest=longest)
 
     def _grow(self, length: int) -> None:
         (group,) = self.groups
