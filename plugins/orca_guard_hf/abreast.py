@@ -14,13 +14,8 @@ from torch import Tensor
 from orca_guard_hf.attention import attention, bias_of
 from orca_guard_hf.network import Memory
 
-GROUP = 16
-"""Slots in a group: more multiply faster, fewer have less that is no token's."""
 _ROUND, _SLACK = 32, 96
 """Columns that a group grows by, and columns too many that it puts up with."""
-
-_EVEN = 4
-"""Slots that attend together are a multiple of this: a product of a new shape has to be made ready first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +35,8 @@ class Run:
 class Group:
     """Keys and values of adjacent slots, as long as the longest text there: products are fast over whole tables.
 
-    A table lies at the beginning of memory that is reserved for the longest text to come, and moves apart in it as texts
-    grow: memory that has been used once is had at once, and what is only reserved is not there yet.
+    A table lies at the beginning of memory reserved for the longest text to come, and moves apart in it as texts grow:
+    memory that has been used once is had at once, and what is only reserved is not there yet.
 
     Args:
         sample: keys and values of one token.
@@ -221,11 +216,11 @@ def _each(asked: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scale: floa
 
 
 def abreast(runs: Sequence[Run], places: Sequence[int], groups: Sequence[Group], *, device: torch.device) -> Abreast:
-    """The layout of runs, those of single tokens by slot, each at its place in the packed row.
+    """The layout of runs, those of single tokens first and by slot, each in its group, at its place in the packed row.
 
     Made where the first layer lies; layers elsewhere fetch it.
     """
-    placed = [(groups[run.slot // GROUP], place, run) for place, run in zip(places, runs, strict=True)]
+    placed = list(zip(groups, places, runs, strict=True))
     single = [one for one in placed if len(one[2].tokens) == 1]
     together = [
         _together(group, [(place, run) for _, place, run in some], device)
@@ -241,7 +236,7 @@ def abreast(runs: Sequence[Run], places: Sequence[int], groups: Sequence[Group],
 
 def _together(group: Group, placed: Sequence[tuple[int, Run]], device: torch.device) -> _Together:
     slots = np.asarray([run.slot for _, run in placed]) - group.slots.start
-    ends = np.ones(min(-(-(int(slots.max()) + 1) // _EVEN) * _EVEN, len(group.slots)), dtype=np.int64)
+    ends = np.ones(int(slots.max()) + 1, dtype=np.int64)
     ends[slots] = [run.end for _, run in placed]
     seen = torch.from_numpy(np.arange(group.length) < ends[:, None])
     return _Together(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from bisect import insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -208,21 +207,18 @@ class Continuous:
             self._memory.forget(place.slot)
 
     def _close_ranks(self) -> None:
-        """Move answers from high slots of a group to low ones when few are left: tokens attend over all lower slots."""
+        """Let answers change places with what lies idle before them in a group: tokens attend over all lower slots."""
         for group in self._slots.groups if not self._slots.by_kernel else ():
             mine = sorted(slot for slot in self._going if slot in group.slots)
-            while mine and mine[-1] - group.slots.start >= len(mine) + len(mine) // 4:
-                target = next(slot for slot in group.slots if slot not in self._going)
-                self._move(mine.pop(), target)
-                insort(mine, target)
-
-    def _move(self, source: int, target: int) -> None:
-        place = self._going.pop(source)
-        place.slot = target
-        if place.reading:
-            self._slots.copy(source, target, tokens=int(self._memory.held[source]))
-            self._memory.move(source, target)
-        self._going[target] = place
+            idle = (slot for slot in group.slots if slot not in self._going)
+            for target, source in zip(idle, reversed(mine), strict=False):
+                if target > source:
+                    break
+                place = self._going.pop(source)
+                place.slot = target
+                self._slots.swap(source, target)
+                self._memory.swap(source, target)
+                self._going[target] = place
 
     # --- a step --------------------------------------------------------------------------------
 
@@ -254,6 +250,8 @@ class Continuous:
         Only where the device chooses all of them, and nobody waits to be read otherwise. Who ends with this token has
         been read once too often then, into a place that is not looked at again.
         """
+        if not self._slots.lasting:
+            return None
         some = [n for n, place in enumerate(flight.places) if not place.row.over]
         if len(some) < len(self._going) or any(flight.places[n].row.sampler is not None for n in some):
             return None
@@ -353,11 +351,10 @@ class _Memory:
         self.held[run.slot] = run.end
         self._known[run.slot] = max(int(self._known[run.slot]), run.end)
 
-    def move(self, source: int, target: int) -> None:
-        """A slot's text now lies in another."""
+    def swap(self, one: int, other: int) -> None:
+        """Each of two slots now holds what the other held."""
         for table in (self._ids, self._known, self.held):
-            table[target] = table[source]
-        self.forget(source)
+            table[[one, other]] = table[[other, one]]
 
     def forget(self, slot: int) -> None:
         """Nothing of a slot is of use."""

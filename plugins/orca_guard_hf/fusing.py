@@ -113,7 +113,7 @@ class _Product:
     def __init__(self, module: Any) -> None:
         self.module = module
         self._packed: Tensor | None = None
-        self._version = -1
+        self._weight, self._version = module.weight, -1
 
     @property
     def nbytes(self) -> int:
@@ -129,12 +129,12 @@ class _Product:
         """Keep a copy in the order in which it is multiplied."""
         with torch.no_grad():
             self._packed = torch.ops.mkldnn._reorder_linear_weight(self.module.weight.detach(), _USUAL)  # noqa: SLF001
-        self._version = self.module.weight._version  # noqa: SLF001
+        self._weight, self._version = self.module.weight, self.module.weight._version  # noqa: SLF001
 
     def __call__(self, states: Tensor) -> Tensor:
         """As the module's own forward."""
         weight, bias = self.module.weight, self.module.bias
-        if self._packed is not None and weight._version == self._version:  # noqa: SLF001
+        if self._packed is not None and weight is self._weight and weight._version == self._version:  # noqa: SLF001
             weight = self._packed
         return torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")  # type: ignore[no-any-return]  # noqa: SLF001
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from orca_guard_hf.abreast import GROUP, Abreast, Group, Run, abreast, causal
+from orca_guard_hf.abreast import Abreast, Group, Run, abreast, causal
 from orca_guard_hf.attention import Layout, attention
 from orca_guard_hf.network import Network
 from orca_guard_hf.transfer import sent
@@ -22,6 +22,8 @@ from orca_guard_hf.tree import Ints
 if TYPE_CHECKING:
     from orca_guard_hf.replaying import Each, Replays
 
+GROUP = 16
+"""Slots in a group: more multiply faster, fewer have less that is no token's."""
 _ROUND_GPU = 256
 """Columns that slots grow by where a kernel looks at what they hold only."""
 _LONG = 512
@@ -45,10 +47,11 @@ class Slots(Cache):
         self.count = count
         self._network = network
         self.by_kernel = bool(count) and kernels_serve(network)
-        size = count + 1 if self.by_kernel else GROUP  # one more for tokens of no text
-        starts = range(0, count, size)
-        sizes = [size if self.by_kernel else min(size, count - start) for start in starts]
-        self.groups = [Group(network.sample, first=f, count=c) for f, c in zip(starts, sizes, strict=True)]
+        if self.by_kernel:  # one more for tokens of no text
+            self.groups = [Group(network.sample, first=0, count=count + 1)]
+        else:
+            starts = range(0, count, GROUP)
+            self.groups = [Group(network.sample, first=s, count=min(GROUP, count - s)) for s in starts]
         self._where = torch.empty(2, 0, dtype=torch.long)
         self._layout: Layout | None = None
         self._replays: Replays | None = None
@@ -60,7 +63,7 @@ class Slots(Cache):
 
     def group(self, slot: int) -> Group:
         """Where a slot is."""
-        return self.groups[0 if self.by_kernel else slot // GROUP]
+        return next(group for group in self.groups if slot in group.slots)
 
     def lengths(self) -> Ints:
         """Tokens that each slot has room for, (slots,)."""
@@ -83,11 +86,11 @@ class Slots(Cache):
         where = np.stack([np.repeat([run.slot for run in runs], counts), positions])
         device = self._network.device
         there = sent(torch.from_numpy(where), device)
-        places = (ends - counts).tolist()
+        places, groups = (ends - counts).tolist(), [self.group(run.slot) for run in runs]
         return self.forward(
             torch.tensor([token for run in runs for token in run.tokens]),
             where=there,
-            layout=_by_token(runs, there) if self.by_kernel else abreast(runs, places, self.groups, device=device),
+            layout=_by_token(runs, there) if self.by_kernel else abreast(runs, places, groups, device=device),
             keep=torch.from_numpy(keep),
         )
 
@@ -113,6 +116,13 @@ class Slots(Cache):
         if source != target and tokens:
             for new, old in zip(self.group(target).tables(target), self.group(source).tables(source), strict=True):
                 new[:, :tokens] = old[:, :tokens]
+
+    def swap(self, one: int, other: int) -> None:
+        """Let two slots of a group hold each what the other held."""
+        for here, there in zip(self.group(one).tables(one), self.group(other).tables(other), strict=True):
+            kept = here.clone()
+            here.copy_(there)
+            there.copy_(kept)
 
     def clear(self, slot: int) -> None:
         """Leave nothing in a slot."""
