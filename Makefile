@@ -44,11 +44,17 @@ format: $(VENV)/.linting  ## put style and format right
 
 check: test types lint  ## tests, types, style
 
-# At most three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
+# Less than three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
 NANO    := build/nano
+TRAIN   := $(BIN)/python -m orca_guard_nano.recipe.train
 nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put it in place
 	$(call say,Training: it goes on where it was cut short)
-	$(BIN)/python -m orca_guard_nano.recipe.train --out $(NANO) $(ARGS)
+	$(TRAIN) --out $(NANO)/first $(ARGS)
+	$(TRAIN) --stage second --start $(NANO)/first --out $(NANO)/second $(ARGS)
+	$(call say,Measuring which strategy is best for what)
+	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/second --out $(NANO)/chosen.json
+	$(call say,Training with the messages erased)
+	$(TRAIN) --stage third --start $(NANO)/second --chosen $(NANO)/chosen.json --out $(NANO) $(ARGS)
 	$(call say,Measuring)
 	$(BIN)/python -m orca_guard_nano.recipe.evaluate $(NANO) --json > $(NANO)/measured.json
 	$(BIN)/python -m orca_guard_nano.recipe.card $(NANO) --training $(NANO)/training.json --measured $(NANO)/measured.json
@@ -88,10 +94,11 @@ example: $(VENV)/.installed  ## audit the embedded model by the safety suite and
 	$(call say,Auditing: what is shown is the form of a report)
 	$(BIN)/python docs/example_safety_report.py $(DATA) $(ARGS)
 
-# The peers live in an environment of their own, on top of this one's torch and transformers.
+# The peers live in an environment of their own, on top of this one's torch and transformers. Some lines of the table alone:
+# make bench BENCH=full ARGS="--only 'six-shot.*790'"
 BENCH   ?=
 PEERS   := build/bench/peer
-bench: $(PEERS)/.installed  ## measure the engine beside its peers (half an hour, goes on where it was cut short; BENCH=full: hours)
+bench: $(PEERS)/.installed  ## measure the engine beside its peers (under an hour, goes on where it was cut short; BENCH=full: hours)
 	$(call say,Measuring: leave the machine alone meanwhile)
 	$(BIN)/python -m benchmarks.engine --write $(if $(filter full,$(BENCH)),--full) $(ARGS)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
+from filelock import Timeout
 
 from orca_guard.bench import Bench, load_bench, unit_records
 from orca_guard.cache import AnswerCache
@@ -21,11 +23,11 @@ from orca_guard.gates import sequential_of
 from orca_guard.host import Host
 from orca_guard.identity import canonical, differences, digest_of
 from orca_guard.journal.bundle import Bundle, RunStore, Status
-from orca_guard.journal.disk import is_locked, write_whole, writing
+from orca_guard.journal.disk import is_locked, lock_of, write_whole, writing
 from orca_guard.journal.reading import ShardReader
 from orca_guard.journal.shard import Shard
 from orca_guard.journal.texts import Texts
-from orca_guard.journal.units import Schedule, Unit, schedule_of
+from orca_guard.journal.units import Schedule, Share, schedule_of
 from orca_guard.plan import Request, request_json, request_of
 from orca_guard.sealing import earlier_runs, seal
 
@@ -33,10 +35,10 @@ REQUEST = "request.json"
 """What was asked for, kept to go on with; no evidence, and not sealed."""
 POLL_S = 1.0
 PATIENCE_S = 60.0
-"""How long a process whose shard nobody writes is waited for."""
+"""How long a process that nobody sees at work is waited for."""
 
-Told: TypeAlias = Callable[[Unit, Sequence[Mapping[str, Any]]], None]
-"""What is told of every unit and its records, once they are on disk; of one that was there before, without records."""
+Told: TypeAlias = Callable[[Share, Sequence[Mapping[str, Any]]], None]
+"""What is told of every share and its records, once they are on disk; of one that was there before, without records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,28 @@ class Rank:
     world: int = 1
 
     @classmethod
-    def here(cls) -> Rank:
+    def here(cls, *, wanted: int | None = None) -> Rank:
         """As `torchrun` and `accelerate launch` say it in the environment.
 
+        Args:
+            wanted: how many processes there must be; None is as many as there are.
+
         Raises:
-            BadInput: they say something that cannot be.
+            BadInput: they say something that cannot be, or that was not asked for.
         """
         try:
-            rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+            rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
         except ValueError as error:
             raise BadInput(f"RANK and WORLD_SIZE are whole numbers: {error}") from error
         if not 0 <= rank < world:
             raise BadInput(f"RANK is {rank} and WORLD_SIZE is {world}: that cannot be")
+        if world > 1 and "RANK" not in os.environ:
+            raise BadInput(f"WORLD_SIZE is {world}, and no RANK says which of them this is. Set both, or neither.")
+        if wanted not in {None, world}:
+            raise BadInput(
+                f"{wanted} processes were asked for, and there {'is' if world == 1 else 'are'} {world}. Start as many "
+                f"by `torchrun --nproc-per-node {wanted}` or `accelerate launch --num_processes {wanted}`."
+            )
         return cls(rank, world)
 
 
@@ -177,25 +189,69 @@ def run(
         BadInput: the bundle cannot be written or gone on with; what is in it is safe.
     """
     _check_alone(audit.frozen.plan, place)
-    judges = audit.request.table.judges
-    bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache, judges=judges)
-    examined(bench)
+    _check_world(audit.bundle, audit.frozen.digest, place)
+    with _at_work(audit.bundle, place):
+        judges = audit.request.table.judges
+        bench = load_bench(audit.request.arms, audit.frozen.plan, host, cache=cache, judges=judges)
+        examined(bench)
+        _record(audit, bench, place, told)
+
+
+def _check_world(bundle: Bundle, plan: str, place: Rank) -> None:
+    """Shards of one run are of one number of processes: one more could never be sealed."""
+    for rank, path in bundle.journals().items():
+        reader = ShardReader(path, plan=plan, rank=rank)
+        next(iter(reader), None)
+        if reader.opened and reader.opened.world != place.world:
+            raise BadInput(
+                f"{bundle.root} was begun with {_processes(reader.opened.world)}, and now there "
+                f"{'is' if place.world == 1 else 'are'} {place.world}. Go on with as many as before."
+            )
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
+
+
+def _working(bundle: Bundle, rank: int) -> Path:
+    """What a process holds a lock on, from before it loads anything until its shard is whole."""
+    return bundle.root / f"process-{rank}"
+
+
+@contextmanager
+def _at_work(bundle: Bundle, place: Rank) -> Iterator[None]:
+    lock = lock_of(_working(bundle, place.rank))
+    with writing(bundle.root):
+        try:
+            lock.acquire()
+        except Timeout:
+            raise BadInput(f"another process {place.rank} is at work on {bundle.root}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _record(audit: Audit, bench: Bench, place: Rank, told: Told) -> None:
+    """Every share of this process that is not on disk yet."""
     plan, schedule = audit.frozen.digest, audit.schedule
-    sizes = schedule.sizes(rank=place.rank, world=place.world)
+    shares = list(schedule.shares(rank=place.rank, world=place.world))
+    sizes, rounds = {share.number: share.records for share in shares}, schedule.rounds(place.world)
+    where: Any = {"plan": plan, "rank": place.rank, "world": place.world, "sizes": sizes, "rounds": rounds}
     bundle = audit.bundle
     with (
         Texts(bundle.texts(place.rank), secret=audit.store.secret(), plan=plan) as texts,
-        Shard(bundle.journal(place.rank), plan=plan, rank=place.rank, world=place.world, sizes=sizes) as shard,
+        Shard(bundle.journal(place.rank), **where) as shard,
     ):
         stopping = _Stopping(audit, schedule)
-        for unit in (schedule.units[number] for number in sizes):
-            left = unit.number not in shard.done and not stopping.is_over(unit)
-            records = _recorded(unit, schedule, audit.frozen, bench, texts) if left else []
+        for share in shares:
+            left = share.number not in shard.done and not stopping.is_over(share)
+            records = _recorded(share, schedule, audit.frozen, bench, texts) if left else []
             if records:
                 texts.flush()
-                shard.write(unit.number, records)
-            stopping.see(unit, records)
-            told(unit, records)
+                shard.write(share.number, records)
+            stopping.see(share, records)
+            told(share, records)
 
 
 class _Stopping:
@@ -215,24 +271,27 @@ class _Stopping:
             self._measured = Measured(plan, items, (line.fields for line in reader))
             self._watches = {name: self._measured.watch(name) for name in names}
 
-    def is_over(self, unit: Unit) -> bool:
+    def is_over(self, share: Share) -> bool:
         """Whether all gates on its benchmark have ruled."""
-        return unit.benchmark in self._over
+        return share.benchmark in self._over
 
-    def see(self, unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
+    def see(self, share: Share, records: Sequence[Mapping[str, Any]]) -> None:
         """The next unit, whose records are new or were there."""
-        if unit.benchmark not in self._starts or self.is_over(unit):
+        if share.benchmark not in self._starts or self.is_over(share):
             return
         for record in records:
             self._measured.enter(record)
-        if self._watches[unit.benchmark].stops(unit.stop - self._starts[unit.benchmark]):
-            self._over.add(unit.benchmark)
+        if self._watches[share.benchmark].stops(share.positions[-1] + 1 - self._starts[share.benchmark]):
+            self._over.add(share.benchmark)
 
 
-def _recorded(unit: Unit, schedule: Schedule, frozen: Frozen, bench: Bench, texts: Texts) -> list[dict[str, Any]]:
-    planned = next(planned for planned in frozen.benchmarks if planned.entry["name"] == unit.benchmark)
-    start = schedule.sections[unit.benchmark].start
-    return unit_records(planned, planned.items[unit.start - start : unit.stop - start], bench, address=texts.add)
+def _recorded(share: Share, schedule: Schedule, frozen: Frozen, bench: Bench, texts: Texts) -> list[dict[str, Any]]:
+    planned = next(planned for planned in frozen.benchmarks if planned.entry["name"] == share.benchmark)
+    section = schedule.sections[share.benchmark]
+    items = [planned.items[position - section.start] for position in share.positions]
+    units = [schedule.unit_at(section, position) for position in share.positions for _ in share.subjects]
+    records = unit_records(planned, items, bench, address=texts.add)
+    return [{**record, "unit": unit} for record, unit in zip(records, units, strict=True)]
 
 
 def close(audit: Audit, *, place: Rank) -> dict[str, Any] | None:
@@ -250,13 +309,16 @@ def close(audit: Audit, *, place: Rank) -> dict[str, Any] | None:
 
 
 def _await(audit: Audit, place: Rank) -> None:
-    path = audit.bundle.journal(place.rank)
+    path, working = audit.bundle.journal(place.rank), _working(audit.bundle, place.rank)
     wanted = sum(audit.schedule.sizes(rank=place.rank, world=place.world).values())
     idle = 0.0
     while _written(path, audit.frozen.digest, place.rank) < wanted:
-        idle = 0.0 if path.exists() and is_locked(path) else idle + POLL_S
+        idle = 0.0 if is_locked(working) else idle + POLL_S
         if idle > PATIENCE_S:
-            raise NotReady(f"process {place.rank} has stopped before {path} was whole; go on with --resume")
+            raise NotReady(
+                f"process {place.rank} has stopped before {path} was whole. What is recorded is safe; go on with "
+                f"{_processes(place.world)} and --resume {audit.bundle.root}"
+            )
         time.sleep(POLL_S)
 
 

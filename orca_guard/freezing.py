@@ -19,7 +19,8 @@ from orca_guard.figures import best_case
 from orca_guard.gates import gate_json, gates_of, sequential_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
 from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import TRAINING, Item, Metric, item_digest, metric_json
+from orca_guard.items import TRAINING, Item, Metric, asked_text, item_digest, metric_json
+from orca_guard.journal.dealing import Weight, weighed
 from orca_guard.journal.units import place_in_order
 from orca_guard.judging import hygiene
 from orca_guard.judging.asking import Judge
@@ -185,12 +186,19 @@ def item_lines(benchmarks: Iterable[Planned]) -> bytes:
                 "digest": item_digest(item),
                 "cluster": item.cluster,
                 "groups": item.groups,
+                "length": weight.length,
+                "shared": weight.shared,
             }
         )
         + b"\n"
         for planned in benchmarks
-        for item in planned.items
+        for item, weight in zip(planned.items, _weights(planned.items), strict=True)
     )
+
+
+def _weights(items: Sequence[Item]) -> list[Weight]:
+    texts = [asked_text(item).encode("utf-8", "surrogatepass") for item in items]
+    return weighed(texts, [item.cluster for item in items])
 
 
 # --- arms and models ---------------------------------------------------------------------------

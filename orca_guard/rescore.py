@@ -137,29 +137,31 @@ def _copy(rank: int, old: Bundle, new: Bundle, *, rules: Mapping[str, _Again], s
     """One shard, and how many of its records have changed."""
     plan, world = new.read_plan(), len(old.journals())
     digest = digest_of(plan)
-    sizes = schedule_of(plan, new.read_items(plan)).sizes(rank=rank, world=world)
+    schedule = schedule_of(plan, new.read_items(plan))
+    rounds = schedule.rounds(world)
+    sizes = schedule.sizes(rank=rank, world=world)
     counts: Counter[str] = Counter()
     with (
         TextIndex(old.all_texts()) as texts,
         Texts(new.texts(rank), secret=secret, plan=digest) as copies,
-        Shard(new.journal(rank), plan=digest, rank=rank, world=world, sizes=sizes) as shard,
+        Shard(new.journal(rank), plan=digest, rank=rank, world=world, sizes=sizes, rounds=rounds) as shard,
     ):
         moving = _Moving(texts, copies)
-        for unit, records in _units(old, rank):
+        for number, records in _shares(old, rank, rounds):
             again = [_scored(record, rules.get(record["benchmark"]), texts) for record in records]
             counts["changed"] += sum(r["scores"] != a["scores"] for r, a in zip(records, again, strict=True))
             counts["dropped"] += sum(r["benchmark"] in rules and r["reason"] == DROPPED for r in again)
-            if unit not in shard.done:
+            if number not in shard.done:
                 moved = [moving.record(record) for record in again]
                 copies.flush()
-                shard.write(unit, moved)
+                shard.write(number, moved)
     return counts
 
 
-def _units(bundle: Bundle, rank: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def _shares(bundle: Bundle, rank: int, rounds: Mapping[int, int]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     reader = ShardReader(bundle.journal(rank), plan=digest_of(bundle.read_plan()), rank=rank)
     records = (line.fields for line in reader if line.kind == "item")
-    return ((unit, list(found)) for unit, found in groupby(records, key=lambda record: int(record["unit"])))
+    return ((number, list(found)) for number, found in groupby(records, key=lambda record: rounds[record["unit"]]))
 
 
 def _scored(record: dict[str, Any], again: _Again | None, texts: TextIndex) -> dict[str, Any]:

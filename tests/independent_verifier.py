@@ -147,6 +147,33 @@ def check_order(plan: Json, items: list[Json]) -> None:
         assert keys == sorted(keys), f"the items of {name} do not stand in the order of the nonce"
 
 
+def work(items: list[Json]) -> int:
+    once = {item["cluster"]: item["shared"] for item in items if item["shared"]}
+    return sum(item["length"] - item["shared"] for item in items) + sum(once.values())
+
+
+def dealt(lots: list[list[Json]], world: int, turn: int) -> list[list[Json]]:
+    shares: list[list[Json]] = [[] for _ in range(world)]
+    for n, lot in enumerate(sorted(lots, key=lambda lot: -work(lot))):
+        shares[((n % world if n // world % 2 == 0 else world - 1 - n % world) + turn) % world] += lot
+    return shares
+
+
+def recorders(plan: Json, items: list[Json], world: int) -> dict[Any, int]:
+    """Benchmark and item → the process that records it."""
+    found = {}
+    for entry in plan["benchmarks"]:
+        own, size = [item for item in items if item["benchmark"] == entry["name"]], plan["unit"] * world
+        for turn, first in enumerate(range(0, len(own), size)):
+            singly, alike = [[item] for item in own[first : first + size]], {}
+            for [item] in singly:
+                alike.setdefault(item["cluster"] if item["shared"] else (item["id"],), []).append(item)
+            ways = [dealt(lots, world, turn) for lots in ([*alike.values()], singly)]
+            shares = min(ways, key=lambda shares: max(map(work, shares)))
+            found |= {(i["benchmark"], i["id"]): rank for rank, share in enumerate(shares) for i in share}
+    return found
+
+
 def verify(run: Path) -> None:
     [(raw, plan)], [(_, seal)] = lines(run / "plan.json"), lines(run / "seal.json")
     models = {model["name"]: model["identity"] for model in plan["models"]}
@@ -171,12 +198,13 @@ def verify(run: Path) -> None:
                 identity = subject.get("pipeline") or subject["digest"]
                 planned[entry["name"], item["id"], subject["name"]] = (len(planned), unit, item, identity, entry)
     shards, records = [shard(path, digest(raw)) for path in sorted(run.glob("journal-*.jsonl"))], {}
+    owners = recorders(plan, items, len(shards))
     for opened, found, _ in shards:
         for record in found:
             key = (record["benchmark"], record["item"], record["subject"])
             _, unit, item, identity, entry = planned[key]
             assert (record["unit"], record["digest"], record["identity"]) == (unit, item["digest"], identity), key
-            assert (key in records, unit % opened["world"]) == (False, opened["rank"]), f"{key} does not belong here"
+            assert (key in records, owners[key[:2]]) == (False, opened["rank"]), f"{key} does not belong here"
             check_record(record, entry, item, texts)
             records[key] = record
         places = [planned[r["benchmark"], r["item"], r["subject"]][0] for r in found]

@@ -27,9 +27,12 @@ import torch
 import transformers
 
 from benchmarks.engine import gpu_peers
+from benchmarks.engine.agreement import agreement_of_scores
 from benchmarks.engine.gpu_table import PAGE_MARKS, RESULTS, conditions, markdown
-from benchmarks.engine.table import agreement_of_scores, written_into
-from benchmarks.engine.work import MODELS, SEED, gpu_rows, write_llama
+from benchmarks.engine.models import MODELS, write_llama
+from benchmarks.engine.rows import SEED
+from benchmarks.engine.table import written_into
+from benchmarks.engine.work import gpu_rows
 from orca_guard.contracts import ModelSpec
 from orca_guard.types import Decoding, Generate, Message, Request, Score
 from orca_guard_hf import profiles

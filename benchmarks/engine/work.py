@@ -1,39 +1,40 @@
-"""What is measured: models with random weights, and rows of real benchmarks, made under a seed and kept in a folder."""
+"""What is measured: every line of the table, on models and rows that are made under a seed and kept in a folder."""
 
 from __future__ import annotations
 
 import json
-import math
-import random
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.engine import rows
+from benchmarks.engine.models import TOKENIZER, make_models
+
 Kind = Literal["score", "generate", "classify"]
-SEED = 20_261
-MODELS = {"15M": (288, 6, 6), "110M": (768, 12, 12)}
-"""Width, layers and heads of Llamas with a vocabulary of 16,384, input and output apart."""
-CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-TOXICITY = ("toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack")
+DTYPES = ("float32", "bfloat16")
+PEERS = {"score": ("lm-eval",), "generate": ("lm-eval", "generate", "batching"), "classify": ("detoxify",)}
+BATCHES = {"score": (1, 4, 16), "generate": (16, 64), "classify": (32,)}
+"""Sizes that a peer is tried with."""
+WHOLE = 790
+"""Questions of TruthfulQA, release of 2025."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One line of the table.
+    """Some lines of the table, one a peer.
 
     Attributes:
-        name: of the work.
+        name: of the work, with the number of its items.
         kind: of its requests.
-        model: which.
+        model: which, a directory.
         dtype: of our weights, and of the peer's unless it always uses single precision.
         rows: file of the requests.
+        items: questions, prompts or texts.
         peers: who else does it.
+        trial: file of the rows on which a peer's batch size is chosen: few, so that many rows do not make it dearer.
+        trial_model: which model it is chosen with.
     """
 
     name: str
@@ -41,54 +42,86 @@ class Work:
     model: str
     dtype: str
     rows: str
+    items: int
     peers: tuple[str, ...]
+    trial: str
+    trial_model: str
 
     def asked(self) -> list[Any]:
         """The requests."""
-        rows: list[Any] = json.loads(Path(self.rows).read_text("utf-8"))
-        return rows
+        asked: list[Any] = json.loads(Path(self.rows).read_text("utf-8"))
+        return asked
 
     def as_json(self) -> dict[str, Any]:
         """As it is handed to the processes that do it."""
         return asdict(self)
 
+    def on_trial(self) -> Work:
+        """The rows and the model with which a batch size is chosen."""
+        return replace(self, rows=self.trial, model=self.trial_model)
 
-def works(folder: Path, data: Path, preamble: str, *, full: bool) -> Iterator[Work]:
-    """Everything that is measured; what is missing in the folder is made."""
-    _make_models(folder, data)
-    shots = [("six-shot", preamble + "\n\n"), ("zero-shot", "")]
-    sizes = {"15M": 790 if full else 60, "110M": 100 if full else 10}
-    for label, header in shots:
-        for model, count in sizes.items():
-            rows = _keep(folder, f"truthfulqa-{label}-{count}", _truthfulqa(data, header, count))
-            for dtype in ("float32", "bfloat16"):
-                yield _work(folder, f"TruthfulQA MC1+MC2, {label}, {count} questions", "score", model, dtype, rows)
-    choices = {"HellaSwag": _hellaswag, "ARC-Challenge by text": _arc, "MMLU by text": _mmlu}
-    for name, read in choices.items():
-        kept = _keep(folder, name, read(data)[: 400 if full else 60])
-        yield _work(folder, f"{name}, zero-shot", "score", "15M", "float32", kept)
-    for model, count in {"15M": 64, "110M": 64 if full else 32}.items():
-        prompts = _keep(folder, f"gsm8k-{count}", _gsm8k(data, count))
-        for dtype in ("float32", "bfloat16"):
-            yield _work(folder, f"generation, {count} prompts", "generate", model, dtype, prompts)
-    texts = _keep(folder, "comments", _comments(data, 1000 if full else 48))
-    for dtype in ("float32", "bfloat16"):
-        yield _work(folder, "toxicity", "classify", "BERT-base", dtype, texts)
+    def in_single(self) -> Work:
+        """The same in single precision."""
+        return replace(self, dtype="float32")
+
+    @property
+    def title(self) -> str:
+        """What a pattern is held against."""
+        return f"{self.name} {Path(self.model).name} {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many items a work has for each model: in a run of less than an hour, in a whole one, and on trial."""
+
+    part: dict[str, int]
+    whole: dict[str, int]
+    trial: dict[str, int]
+
+
+SHOTS = {
+    "six-shot": Sizes({"15M": 60, "110M": 10}, {"15M": WHOLE, "110M": 100}, {"15M": 8, "110M": 4}),
+    "zero-shot": Sizes({"15M": 60, "110M": 10}, {"15M": WHOLE, "110M": 100}, {"15M": 30, "110M": 10}),
+}
+CHOICES = {"HellaSwag": rows.hellaswag, "ARC-Challenge by text": rows.arc, "MMLU by text": rows.mmlu}
+
+
+def works(folder: Path, data: Path, preamble: str) -> Iterator[tuple[Work, frozenset[str]]]:
+    """Everything that can be measured, and whether it belongs to the `part`, to the `whole`, or to both.
+
+    What is missing in the folder is made.
+    """
+    make_models(folder, data)
+    for shots, sizes in SHOTS.items():
+        yield from _truthfulqa(folder, data, shots, sizes, preamble)
+    for name, read in CHOICES.items():
+        yield from _choices(folder, name, read(data))
+    both = frozenset({"part", "whole"})
+    prompts = _keep(folder, "gsm8k-64", rows.gsm8k(data, 64))
+    for model in ("15M", "110M"):
+        for dtype in DTYPES:
+            yield _work(folder, "generation, 64 prompts", "generate", model, dtype, prompts, prompts), both
+    trial = _keep(folder, "comments-8", rows.comments(data, 8))
+    for count, group in ((48, "part"), (1000, "whole")):
+        texts = _keep(folder, f"comments-{count}", rows.comments(data, count))
+        for dtype in DTYPES:
+            name = f"toxicity, {count:,} texts"
+            yield _work(folder, name, "classify", "BERT-base", dtype, texts, trial), frozenset({group})
 
 
 def gpu_rows(folder: Path, data: Path, target: Path) -> None:
     """What a GPU is given, in a folder that can be carried to it: the tokenizer of the models here, and rows."""
-    _make_models(folder, data)
+    make_models(folder, data)
     (target / "tokenizer").mkdir(parents=True, exist_ok=True)
     for name in TOKENIZER:
         (target / "tokenizer" / name).write_bytes((folder / "110M" / name).read_bytes())
     preamble = preamble_of(folder / "peer/bin/python")
-    rows = {
-        "TruthfulQA six-shot": _truthfulqa(data, preamble + "\n\n", 790),
-        "TruthfulQA zero-shot": _truthfulqa(data, "", 790),
-        "prompts": _gsm8k(data, 256),
+    asked = {
+        "TruthfulQA six-shot": rows.truthfulqa(data, preamble + "\n\n", WHOLE),
+        "TruthfulQA zero-shot": rows.truthfulqa(data, "", WHOLE),
+        "prompts": rows.gsm8k(data, 256),
     }
-    (target / "rows.json").write_text(json.dumps(rows), "utf-8")
+    (target / "rows.json").write_text(json.dumps(asked), "utf-8")
 
 
 def preamble_of(peer: Path) -> str:
@@ -103,153 +136,46 @@ def task_files(peer: Path) -> Path:
     return next(peer.parents[1].glob("lib/python*/site-packages/lm_eval/tasks/truthfulqa"))
 
 
-def _work(folder: Path, name: str, kind: Kind, model: str, dtype: str, rows: Path) -> Work:  # noqa: PLR0917
-    peers = {"score": ("lm-eval",), "generate": ("lm-eval", "generate", "batching"), "classify": ("detoxify",)}[kind]
-    return Work(name=name, kind=kind, model=str(folder / model), dtype=dtype, rows=str(rows), peers=peers)
+def _truthfulqa(
+    folder: Path, data: Path, shots: str, sizes: Sizes, preamble: str
+) -> Iterator[tuple[Work, frozenset[str]]]:
+    header = f"{preamble}\n\n" if shots == "six-shot" else ""
+
+    def kept(count: int) -> Path:
+        return _keep(folder, f"truthfulqa-{shots}-{count}", rows.truthfulqa(data, header, count))
+
+    for group, counts in {"part": sizes.part, "whole": sizes.whole}.items():
+        for model, count in counts.items():
+            asked, trial = kept(count), kept(sizes.trial[model])
+            for dtype in DTYPES:
+                name = f"TruthfulQA MC1+MC2, {shots}, {count} questions"
+                work = _work(folder, name, "score", model, dtype, asked, trial)
+                yield replace(work, items=count), frozenset({group})
 
 
-def _keep(folder: Path, name: str, rows: list[Any]) -> Path:
+def _choices(folder: Path, name: str, found: list[Any]) -> Iterator[tuple[Work, frozenset[str]]]:
+    trial = _keep(folder, f"{name}-30", found[:30])
+    for group, some in {"part": found[:60], "whole": found}.items():
+        asked = _keep(folder, f"{name}-{len(some)}", some)
+        title = f"{name}, zero-shot, {len(some):,} questions"
+        yield _work(folder, title, "score", "15M", "float32", asked, trial), frozenset({group})
+
+
+def _work(folder: Path, name: str, kind: Kind, model: str, dtype: str, asked: Path, trial: Path) -> Work:  # noqa: PLR0917
+    return Work(
+        name=name,
+        kind=kind,
+        model=str(folder / model),
+        dtype=dtype,
+        rows=str(asked),
+        items=len(json.loads(asked.read_text("utf-8"))),
+        peers=PEERS[kind],
+        trial=str(trial),
+        trial_model=str(folder / ("15M" if kind == "generate" else model)),
+    )
+
+
+def _keep(folder: Path, name: str, asked: list[Any]) -> Path:
     path = folder / f"{name.replace(' ', '-')}.json"
-    path.write_text(json.dumps(rows), "utf-8")
+    path.write_text(json.dumps(asked), "utf-8")
     return path
-
-
-def _lines(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
-
-
-# --- rows --------------------------------------------------------------------------------------
-
-
-def _truthfulqa(data: Path, header: str, count: int) -> list[Any]:
-    """Context and continuations of MC1 and MC2 of so many questions, in the peer's wording."""
-    rows = json.loads((data / "truthfulqa/mc_task.json").read_text("utf-8"))
-    chosen = random.Random(SEED).sample(rows, count) if count < len(rows) else rows  # noqa: S311
-    return [
-        [f"{header}Q: {row['question']}\nA:", [f" {choice}" for choice in row[kind]]]
-        for row in chosen
-        for kind in ("mc1_targets", "mc2_targets")
-    ]
-
-
-def _hellaswag(data: Path) -> list[Any]:
-    rows = _lines(data / "hellaswag/hellaswag_val_sample.jsonl")
-    return [[f"{row['activity_label']}: {row['ctx']}", [f" {ending}" for ending in row["endings"]]] for row in rows]
-
-
-def _arc(data: Path) -> list[Any]:
-    questions = [row["question"] for row in _lines(data / "arc/ARC-Challenge-Test.jsonl")]
-    return [[f"Question: {q['stem']}\nAnswer:", [f" {choice['text']}" for choice in q["choices"]]] for q in questions]
-
-
-def _mmlu(data: Path) -> list[Any]:
-    import csv  # noqa: PLC0415  # only here
-
-    found: list[Any] = []
-    for path in sorted((data / "mmlu/test").glob("*.csv"))[::3]:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))[:40]
-        found += ([f"{r['question'].strip()}\nAnswer:", [f" {r[f'choice{n}']}" for n in range(4)]] for r in rows)
-    random.Random(SEED).shuffle(found)  # noqa: S311
-    return found
-
-
-def _gsm8k(data: Path, count: int = 64) -> list[Any]:
-    """Prompts, and how long each answer gets: log-normal with median 52 and at most 128 tokens."""
-    chance = random.Random(SEED)  # noqa: S311
-    questions = [row["question"] for row in _lines(data / "gsm8k/test.jsonl")[:count]]
-    return [[q, max(min(round(chance.lognormvariate(math.log(52), 0.6)), 128), 1)] for q in questions]
-
-
-def _comments(data: Path, count: int) -> list[Any]:
-    """Texts of log-normal length made of words of real comments."""
-    import csv  # noqa: PLC0415
-    import gzip  # noqa: PLC0415
-
-    with gzip.open(data / "davidson_hate_offensive/labeled_data.csv.gz", "rt", encoding="utf-8") as file:
-        words = " ".join(row["tweet"] for row in list(csv.DictReader(file))[:2000]).split()
-    chance = random.Random(SEED)  # noqa: S311
-    lengths = [max(min(round(chance.lognormvariate(math.log(24), 0.85)), 130), 3) for _ in range(count)]
-    return [" ".join(chance.sample(words, length)) for length in lengths]
-
-
-# --- models ------------------------------------------------------------------------------------
-
-
-def _make_models(folder: Path, data: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "BERT-base/config.json").exists():
-        for name, shape in MODELS.items():
-            _make_llama(folder / name, data, shape)
-        _make_bert(folder / "BERT-base", data)
-
-
-def _corpus(data: Path) -> list[str]:
-    texts = [json.dumps(row) for row in json.loads((data / "truthfulqa/mc_task.json").read_text("utf-8"))]
-    texts += [row["question"] + row["answer"] for row in _lines(data / "gsm8k/test.jsonl")]
-    return texts + [
-        row["ctx"] + " ".join(row["endings"]) for row in _lines(data / "hellaswag/hellaswag_val_sample.jsonl")
-    ]
-
-
-def _make_llama(folder: Path, data: Path, shape: tuple[int, int, int]) -> None:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: PLC0415
-    from transformers import PreTrainedTokenizerFast  # noqa: PLC0415  # the table is printed without it
-
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    special = ["<s>", "</s>", "<pad>", "<|im_start|>", "<|im_end|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer: Any = trainers.BpeTrainer(
-        vocab_size=16_384, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-    )
-    bpe.train_from_iterator(_corpus(data), trainer)
-    make: Any = PreTrainedTokenizerFast
-    tokenizer = make(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
-    tokenizer.chat_template = CHATML
-    tokenizer.save_pretrained(folder)
-    write_llama(folder, shape, folder)
-
-
-def write_llama(folder: Path, shape: tuple[int, int, int], tokenizer: Path) -> Path:
-    """A Llama with random weights under the seed, beside a copy of a tokenizer's files."""
-    import torch  # noqa: PLC0415
-    from transformers import LlamaConfig, LlamaForCausalLM  # noqa: PLC0415
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in (tokenizer / name for name in TOKENIZER) if tokenizer != folder else ():
-        (folder / path.name).write_bytes(path.read_bytes())
-    width, layers, heads = shape
-    torch.manual_seed(SEED)
-    config = LlamaConfig(
-        vocab_size=16_384,
-        hidden_size=width,
-        intermediate_size=width * 8 // 3 // 32 * 32,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=heads,
-        max_position_embeddings=2048,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
-def _make_bert(folder: Path, data: Path) -> None:
-    import torch  # noqa: PLC0415
-    from tokenizers import BertWordPieceTokenizer  # noqa: PLC0415
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer  # noqa: PLC0415
-
-    pieces: Any = BertWordPieceTokenizer()
-    pieces.train_from_iterator(_corpus(data), vocab_size=20_000, show_progress=False)
-    make: Any = BertTokenizer
-    make(tokenizer_object=pieces._tokenizer, model_max_length=512).save_pretrained(folder)  # noqa: SLF001
-    torch.manual_seed(SEED)
-    labels = dict(enumerate(TOXICITY))
-    config = BertConfig(
-        id2label=labels, label2id={v: k for k, v in labels.items()}, problem_type="multi_label_classification"
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)

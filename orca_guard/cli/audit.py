@@ -68,6 +68,7 @@ def audit_options(command: Any) -> Any:
       orca-guard audit --suite basics --model ./Orca-2-7b --strategy cautious --dry-run
       orca-guard audit --plan audit.toml --nonce 8f2a71 --out runs
       orca-guard audit --resume runs/20260102-030405
+      torchrun --nproc-per-node 2 --no-python -- orca-guard audit --suite basics --run both
 
     \b
     Exit codes: 0 all gates passed, 1 a gate failed, 2 wrong usage or bad input,
@@ -80,6 +81,7 @@ def audit_options(command: Any) -> Any:
 @click.option("--resume", type=PATH, metavar="RUN", help="Go on with a run that was interrupted.")
 @click.option("--sign", type=PATH, metavar="KEYFILE", help="Sign the seal with this Ed25519 key.")
 @click.option("--cache", type=PATH, metavar="DIR", help="Ask only what is not kept here; what is, is marked.")
+@click.option("--world-size", type=click.IntRange(min=1), metavar="N", help="Refuse to begin unless N processes do.")
 @click.option("--no-doctor", is_flag=True, help="Do not look plugins, model and benchmarks over beforehand.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and how long it takes, and stop.")
 @click.option("--no-trial", is_flag=True, help="With --dry-run: load nothing, and say no time.")
@@ -91,7 +93,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
     from orca_guard.cli.auditing import show_plan, show_seal  # noqa: PLC0415
     from orca_guard.journal.signature import attest, read_key, sign  # noqa: PLC0415
 
-    host, place = host_of(ctx), audits.Rank.here()
+    host, place = host_of(ctx), audits.Rank.here(wanted=options.pop("world_size"))
     own = {key: options.pop(key) for key in _OWN}
     if own["no_trial"] and not own["dry_run"]:
         raise click.UsageError("--no-trial goes with --dry-run")
@@ -201,7 +203,8 @@ def _begun(request: Request, frozen: Frozen, place: Rank, *, out: Path, name: st
         raise click.UsageError(f"{place.world} processes work on one run: give it a name by --run")
     name = name or datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     begun = begin(request, frozen, store=RunStore(out), name=name, place=place)
-    note(f"plan {frozen.digest}")
+    if not place.rank:
+        note(f"plan {frozen.digest}")
     return begun
 
 
@@ -218,16 +221,19 @@ def _resumed(folder: Path, options: dict[str, Any], host: Host) -> Audit:
 def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: Path | None) -> dict[str, Any] | None:
     from orca_guard.audit import close, run  # noqa: PLC0415  # as above
     from orca_guard.cache import AnswerCache  # noqa: PLC0415
-    from orca_guard.cli.auditing import running  # noqa: PLC0415
+    from orca_guard.cli.auditing import ending_on_sigterm, running  # noqa: PLC0415
     from orca_guard.cli.show import note  # noqa: PLC0415
 
     more: dict[str, Any] = {"examined": partial(_examined, begun, host) if doctor else _nothing}
+    records = sum(begun.schedule.sizes(rank=place.rank, world=place.world).values())
     try:
-        with running(begun.frozen.plan) as told:
+        with ending_on_sigterm(), running(records, shown=not place.rank) as told:
             run(begun, host, place=place, told=told, cache=AnswerCache(cache) if cache else None, **more)
-        return close(begun, place=place)
+            return close(begun, place=place)
     except KeyboardInterrupt:
-        note(f"what is recorded is safe; go on with: orca-guard audit --resume {begun.bundle.root}", style="yellow")
+        again = f"orca-guard audit --resume {begun.bundle.root}"
+        by = f", by {place.world} processes" if place.world > 1 else ""
+        note(f"what is recorded is safe; go on with: {again}{by}", style="yellow")
         raise
 
 

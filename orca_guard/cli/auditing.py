@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,14 +23,14 @@ from orca_guard.errors import ExitCode
 from orca_guard.freezing import Frozen
 from orca_guard.gates import EXIT_CODES, Gate, Ruling
 from orca_guard.items import Disposition
-from orca_guard.journal.units import Unit
+from orca_guard.journal.units import Share
 from orca_guard.rehearsal import Rehearsal
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "none": "dim"}
 
 
-def _bar(*columns: Any) -> Progress:
-    return Progress(*columns, console=stderr(), transient=True, disable=not stderr().is_terminal)
+def _bar(*columns: Any, shown: bool = True) -> Progress:
+    return Progress(*columns, console=stderr(), transient=True, disable=not (shown and stderr().is_terminal))
 
 
 @contextmanager
@@ -60,8 +61,27 @@ def following() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mapping[str, Any]]], None]]:
-    """A bar over all records, with how fast they come and the scores so far."""
+def ending_on_sigterm() -> Iterator[None]:
+    """Whoever ends this process, a launcher whose other process died say, interrupts it as Ctrl-C does."""
+
+    def end(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def running(records: int, *, shown: bool = True) -> Iterator[Callable[[Share, Sequence[Mapping[str, Any]]], None]]:
+    """A bar over the records of this process, with how fast they come and the scores so far.
+
+    Args:
+        records: how many there will be.
+        shown: False where another process shows its own.
+    """
     columns = (
         TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(),
@@ -71,13 +91,13 @@ def running(plan: Mapping[str, Any]) -> Iterator[Callable[[Unit, Sequence[Mappin
         TimeRemainingColumn(),
         TextColumn("{task.fields[scores]}", markup=False),
     )
-    with _bar(*columns) as bar:
-        task = bar.add_task("loading", total=plan["records"], speed="", scores="")
+    with _bar(*columns, shown=shown) as bar:
+        task = bar.add_task("loading", total=records, speed="", scores="")
         scores = _Scores()
 
-        def told(unit: Unit, records: Sequence[Mapping[str, Any]]) -> None:
+        def told(share: Share, records: Sequence[Mapping[str, Any]]) -> None:
             scores.add(records)
-            bar.update(task, advance=unit.records, description=plain(unit.benchmark), scores=plain(str(scores)))
+            bar.update(task, advance=share.records, description=plain(share.benchmark), scores=plain(str(scores)))
             speed = bar.tasks[task].speed
             bar.update(task, speed=f"{speed:.1f}/s" if speed else "")
 

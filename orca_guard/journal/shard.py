@@ -1,4 +1,4 @@
-"""Writes a rank's shard of the journal, a whole unit at a time, and goes on with one that was cut."""
+"""Writes a rank's shard of the journal, a whole share at a time, and goes on with one that was cut."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from orca_guard.errors import BadInput
@@ -22,7 +23,7 @@ def utc_now() -> str:
 
 @dataclass(slots=True)
 class _Kept:
-    """What stays of a shard: everything up to the end of its last whole unit."""
+    """What stays of a shard: everything up to the end of its last whole share."""
 
     lines: int = 0
     size: int = 0
@@ -32,15 +33,16 @@ class _Kept:
     _unit: int | None = None
     _count: int = 0
 
-    def see(self, line: Line, sizes: Mapping[int, int]) -> None:
-        """The next line; one that completes a unit makes everything before it stay."""
+    def see(self, line: Line, sizes: Mapping[int, int], rounds: Mapping[int, int]) -> None:
+        """The next line; one that completes a share makes everything before it stay."""
         if line.kind != "item":
             if not self._count:
                 self._keep(line)
             return
         unit = line.fields.get("unit")
+        unit = rounds.get(unit, unit) if type(unit) is int else None
         self._count = self._count + 1 if unit == self._unit else 1
-        self._unit = unit if type(unit) is int else None
+        self._unit = unit
         if self._unit is not None and sizes.get(self._unit) == self._count:
             self.units.add(self._unit)
             self._keep(line)
@@ -51,9 +53,9 @@ class _Kept:
 
 
 class Shard:
-    """One rank's shard, open for writing: `with Shard(...) as shard: shard.write(unit, records)`.
+    """One rank's shard, open for writing: `with Shard(...) as shard: shard.write(number, records)`.
 
-    Opening it keeps every whole unit, cuts off what follows the last of them, and says in a line of its own that the
+    Opening it keeps every whole share, cuts off what follows the last of them, and says in a line of its own that the
     run goes on.
 
     Args:
@@ -61,10 +63,11 @@ class Shard:
         plan: digest of the plan.
         rank: R.
         world: how many processes write shards of this run.
-        sizes: unit → how many records it has; of the units that are this rank's.
+        sizes: number of a share → how many records it has; of this rank's. With one process shares are units.
+        rounds: unit → number of the share that its items are in; of a unit that is not named, its own number.
 
     Attributes:
-        done: units that are on disk.
+        done: shares that are on disk.
         dropped: lines cut off when it was opened, a torn one included.
         started: when the run began: ISO 8601, UTC.
         lines: in the file.
@@ -75,7 +78,16 @@ class Shard:
             what stays of it is not as it was written.
     """
 
-    def __init__(self, path: Path, *, plan: str, rank: int, world: int, sizes: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        plan: str,
+        rank: int,
+        world: int,
+        sizes: Mapping[int, int],
+        rounds: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
         self.path = path
         self.done: set[int] = set()
         self.dropped = 0
@@ -86,6 +98,7 @@ class Shard:
         self._rank = rank
         self._world = world
         self._sizes = sizes
+        self._rounds = rounds
         self._file = AppendFile(path)
 
     def __enter__(self) -> Self:
@@ -102,19 +115,20 @@ class Shard:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def write(self, unit: int, records: Sequence[Mapping[str, Any]]) -> None:
-        """Append a unit's records, in order; when this returns all of them are on disk.
+    def write(self, number: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """Append a share's records, in order; when this returns all of them are on disk.
 
-        Their texts must be there before: see `Texts.flush`. `kind`, `unit`, `n` and `prev` are put in here.
+        Their texts must be there before: see `Texts.flush`. `kind`, `n` and `prev` are put in here, and `unit` where a
+        record does not say it.
 
         Raises:
-            BadInput: the disk refuses, or a record cannot be JSON. No unit is half there when the shard is next opened.
-            ValueError: the unit is done, is not this rank's, or has another number of records.
+            BadInput: the disk refuses, or a record cannot be JSON. No share is half there at the next opening.
+            ValueError: the share is done, is not this rank's, or has another number of records.
         """
-        if unit in self.done or len(records) != self._sizes.get(unit):
-            raise ValueError(f"unit {unit} is done or not this shard's, or {len(records)} are not its records")
-        self._append([{**record, "kind": "item", "unit": unit} for record in records])
-        self.done.add(unit)
+        if number in self.done or len(records) != self._sizes.get(number):
+            raise ValueError(f"unit {number} is done or not this shard's, or {len(records)} are not its records")
+        self._append([{"unit": number, **record, "kind": "item"} for record in records])
+        self.done.add(number)
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """All or, as far as the next opening is concerned, nothing; what this object says moves on only then."""
@@ -130,7 +144,7 @@ class Shard:
         reader = ShardReader(self.path, plan=self._plan, rank=self._rank)
         kept = _Kept()
         for line in reader:
-            kept.see(line, self._sizes)
+            kept.see(line, self._sizes, self._rounds)
         self._check(reader, kept)
         torn = any(fault.line > reader.lines for fault in reader.faults)
         if not kept.lines:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from orca_guard.errors import BadInput
 from orca_guard.identity import digest_of
 from orca_guard.journal.chain import Fault
+from orca_guard.journal.dealing import Weight, dealt
 from orca_guard.roster import Roster, Twice
 
 _DIGEST = 32
+_MOST = 2**40
+"""Bytes of an item; none has more."""
 SHOWN = 5
 """Records that are named one by one; of the rest their number is said."""
 
@@ -26,18 +31,20 @@ def place_in_order(seed: str | int, name: str, cluster: str, *, by_cluster: bool
 
 
 class ItemLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of `items.jsonl`."""
+    """A line of `items.jsonl`; what an item weighs decides nothing but which process records it."""
 
     benchmark: str
     id: str
     digest: str
     cluster: str
     groups: dict[str, str]
+    length: Annotated[int, msgspec.Meta(ge=0)] = 0
+    shared: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """Items that are recorded together, under every subject.
+    """Items that one process records together, under every subject.
 
     Attributes:
         number: from 0, over the whole plan.
@@ -59,6 +66,33 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a process records together: its part of a round. Where there is one process, that is a unit.
+
+    Attributes:
+        number: of the round's first unit.
+        benchmark: it is of this one.
+        positions: of its items in `items.jsonl`, from 0, in order.
+        subjects: names of arms or models, in the plan's order.
+    """
+
+    number: int
+    benchmark: str
+    positions: Sequence[int]
+    subjects: tuple[str, ...]
+
+    @property
+    def records(self) -> int:
+        """How many records it has."""
+        return len(self.positions) * len(self.subjects)
+
+    def find(self, position: int) -> int | None:
+        """Which of its items stands there; None where it has not got it."""
+        place = bisect_left(self.positions, position)
+        return place if place < len(self.positions) and self.positions[place] == position else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
     """A benchmark's part of the items.
 
@@ -69,6 +103,7 @@ class Section:
         subjects: name → digest of what answers, in the plan's order.
         items: ids, in order.
         digests: of the items, 32 bytes each, in that order.
+        weights: of the items, likewise.
     """
 
     benchmark: str
@@ -78,10 +113,29 @@ class Section:
     subjects: Mapping[str, str]
     items: Roster
     digests: bytes
+    weights: Weights
 
     def digest(self, position: int) -> str:
         """Of the item there."""
         return f"sha256:{self.digests[_DIGEST * position : _DIGEST * (position + 1)].hex()}"
+
+
+class Weights:
+    """What items weigh, in twenty-four bytes each."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+        self._clusters: dict[str, int] = {}
+
+    def add(self, line: ItemLine) -> None:
+        """The next item."""
+        shared = min(line.shared, line.length, _MOST) if line.cluster else 0
+        cluster = self._clusters.setdefault(line.cluster, len(self._clusters)) if shared else -1
+        self._numbers.extend((min(line.length, _MOST), shared, cluster))
+
+    def __getitem__(self, places: range) -> list[Weight]:
+        """Of the items at these places."""
+        return [Weight(*self._numbers[3 * place : 3 * place + 3]) for place in places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +154,44 @@ class Schedule:
     records: int
     sections: Mapping[str, Section]
 
+    def unit_at(self, section: Section, position: int) -> int:
+        """Number of the unit that the item at a position in `items.jsonl` is in."""
+        return section.unit + (position - section.start) // self.unit
+
+    def share(self, section: Section, number: int, *, rank: int, world: int) -> Share:
+        """What a process has of the round that a unit is in.
+
+        Args:
+            section: of the unit's benchmark.
+            number: of the unit.
+            rank: of the process, from 0.
+            world: how many processes there are, and so most units of a round.
+        """
+        turn = (number - section.unit) // world
+        places = range(turn * world * self.unit, min((turn + 1) * world * self.unit, len(section.items)))
+        if world == 1:
+            positions: Sequence[int] = range(section.start + places.start, section.start + places.stop)
+        else:
+            found = dealt(section.weights[places], world, turn=turn).get(rank, ())
+            positions = [section.start + places[place] for place in found]
+        first, subjects = section.unit + turn * world, tuple(section.subjects)
+        return Share(number=first, benchmark=section.benchmark, positions=positions, subjects=subjects)
+
+    def shares(self, *, rank: int = 0, world: int = 1) -> Iterator[Share]:
+        """What rank `rank` of `world` records, a round after the other; of rounds of which it has any."""
+        for section in self.sections.values():
+            units = range(section.unit, section.unit + -(-len(section.items) // self.unit), world)
+            found = (self.share(section, unit, rank=rank, world=world) for unit in units)
+            yield from (share for share in found if share.records)
+
     def sizes(self, *, rank: int = 0, world: int = 1) -> dict[int, int]:
-        """Unit → how many records it has, of the units that rank `rank` of `world` does."""
-        return {unit.number: unit.records for unit in self.units if unit.number % world == rank}
+        """Number of a share → how many records it has, of the shares of rank `rank` of `world`."""
+        return {share.number: share.records for share in self.shares(rank=rank, world=world)}
+
+    def rounds(self, world: int) -> dict[int, int]:
+        """Unit → the first unit of the round it is in, which is the number of its shares."""
+        starts = {name: section.unit for name, section in self.sections.items()}
+        return {unit.number: unit.number - (unit.number - starts[unit.benchmark]) % world for unit in self.units}
 
 
 def schedule_of(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> Schedule:
@@ -133,10 +222,12 @@ def _sections(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> list[Sectio
     sections: list[Section] = []
     start = unit = record = 0
     for entry in plan["benchmarks"]:
-        found, digests = _items(entry, next(runs, None))
+        found, digests, weights = _items(entry, next(runs, None))
         subjects = _subjects(plan, entry)
         where = {"start": start, "unit": unit, "record": record}
-        sections.append(Section(benchmark=entry["name"], subjects=subjects, items=found, digests=digests, **where))
+        sections.append(
+            Section(benchmark=entry["name"], subjects=subjects, items=found, digests=digests, weights=weights, **where)
+        )
         start += len(found)
         unit += -(-len(found) // plan["unit"])
         record += len(found) * len(subjects)
@@ -147,27 +238,28 @@ def _sections(plan: Mapping[str, Any], items: Iterable[ItemLine]) -> list[Sectio
     return sections
 
 
-def _items(entry: Mapping[str, Any], run: tuple[str, Iterator[ItemLine]] | None) -> tuple[Roster, bytes]:
-    """A benchmark's items, and their digests. One without items has no run, and a plan never holds one."""
+def _items(entry: Mapping[str, Any], run: tuple[str, Iterator[ItemLine]] | None) -> tuple[Roster, bytes, Weights]:
+    """A benchmark's items, their digests and weights. One without items has no run, and a plan never holds one."""
     name, lines = run or ("nothing", iter(()))
     if name != entry["name"]:
         raise BadInput(f"items.jsonl: {name!r} stands where plan.json has benchmark {entry['name']!r}")
-    digests = bytearray()
+    digests, weights = bytearray(), Weights()
     try:
-        items = Roster(_noting(lines, digests))
+        items = Roster(_noting(lines, digests, weights))
     except Twice as error:
         raise BadInput(f"items.jsonl: item {error.name!r} of {name!r} stands there twice") from error
     if len(items) != entry["items"]:
         raise BadInput(f"items.jsonl has {len(items)} items of {name!r}, and plan.json counts {entry['items']}")
-    return items, bytes(digests)
+    return items, bytes(digests), weights
 
 
-def _noting(lines: Iterable[ItemLine], digests: bytearray) -> Iterator[str]:
+def _noting(lines: Iterable[ItemLine], digests: bytearray, weights: Weights) -> Iterator[str]:
     for line in lines:
         digest = bytes.fromhex(line.digest.removeprefix("sha256:"))
         if len(digest) != _DIGEST:
             raise BadInput(f"items.jsonl: item {line.id!r} of {line.benchmark!r} has the digest {line.digest!r}")
         digests += digest
+        weights.add(line)
         yield line.id
 
 

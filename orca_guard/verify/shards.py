@@ -13,7 +13,7 @@ from orca_guard.identity import canonical, digest_bytes
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.chain import Fault, Line
 from orca_guard.journal.reading import ShardReader
-from orca_guard.journal.units import Census
+from orca_guard.journal.units import Census, Section, Share
 from orca_guard.verify.derive import Deriver, Place
 from orca_guard.verify.planned import Planned
 from orca_guard.verify.report import Ledger
@@ -83,27 +83,45 @@ class Shards:
 
 
 class _Order:
-    """Follows one shard: units stand whole and in order, each in the shard of its rank."""
+    """Follows one shard: shares stand whole and in order, each in the shard of its rank."""
 
     def __init__(self, planned: Planned, reader: ShardReader) -> None:
-        self._planned = planned
+        self._schedule = planned.schedule
         self._reader = reader
-        self._next: int | None = None
+        self._share: Share | None = None
+        self._next = 0
+        self._dealt: dict[int, Share] = {}
 
     def fault(self, number: int | None, record: Record) -> str:
         """What is wrong with the place of the next record; what is not planned has none."""
         if number is None:
             return ""
-        schedule, section = self._planned.schedule, self._planned.schedule.sections[record.benchmark]
-        size, local = schedule.unit * len(section.subjects), number - section.record
-        good = local % size == 0 if self._next is None else number == self._next
-        last = (local + 1) % size == 0 or local + 1 == len(section.items) * len(section.subjects)
-        self._next = None if last else number + 1
+        section = self._schedule.sections[record.benchmark]
+        place, subject = divmod(number - section.record, len(section.subjects))
+        share, within = self._shared(section, section.start + place)
         name = f"{record.benchmark}/{record.item} under {record.subject}"
-        opened = self._reader.opened
-        if opened and record.unit % opened.world != opened.rank:
-            return f"{name}: unit {record.unit} is not for rank {opened.rank} of {opened.world}"
+        if within is None:
+            return f"{name}: {self._whose(record)}"
+        at = within * len(section.subjects) + subject
+        good = at == (self._next if share is self._share else 0) and (share is self._share or not self._next)
+        self._share, self._next = share, (at + 1) % share.records
         return "" if good else f"{name}: it is not the next of its unit"
+
+    def _shared(self, section: Section, position: int) -> tuple[Share, int | None]:
+        """The share of this shard's rank of the round of an item, and which of its items it is."""
+        if self._share is not None and (found := self._share.find(position)) is not None:
+            return self._share, found
+        opened, unit = self._reader.opened, self._schedule.unit_at(section, position)
+        rank, world = (opened.rank, opened.world) if opened else (self._reader.rank, 1)
+        first = unit - (unit - section.unit) % world
+        if first not in self._dealt:
+            self._dealt[first] = self._schedule.share(section, unit, rank=rank, world=world)
+        return self._dealt[first], self._dealt[first].find(position)
+
+    def _whose(self, record: Record) -> str:
+        opened = self._reader.opened
+        of = f"{opened.rank} of {opened.world}" if opened else f"{self._reader.rank}"
+        return f"this item of unit {record.unit} is not for rank {of}"
 
 
 class Results:

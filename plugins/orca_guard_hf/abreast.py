@@ -123,14 +123,17 @@ class Abreast:
     def write(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Put a layer's new keys and values, (1, heads, new, width), where they belong."""
         self.layer = layer
-        for part in (*self.together, *self.longer):
+        for part in self._parts():
             part.write(part.group.layers[layer], key[0, :, part.new], value[0, :, part.new])
+
+    def _parts(self) -> list[_Together | _Long]:
+        return [*self.together, *self.longer]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:  # noqa: ARG002  # in the tables
         """Every new token over its own slot, (1, heads, new, width)."""
         _, heads, new, _ = query.shape
         out = query.new_empty(1, new, heads, value.shape[-1]).transpose(1, 2)
-        for part in (*self.together, *self.longer):
+        for part in self._parts():
             out[:, :, part.new] = part.attend(part.group.layers[self.layer], query[:, :, part.new], scale)
         return out
 

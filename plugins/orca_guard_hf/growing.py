@@ -125,7 +125,7 @@ class Likeliest:
 def likeliest(logits: Tensor) -> Likeliest:
     """The likeliest token of each row, (rows, vocabulary), and what the model's own chances are like."""
     size = _ROWS_CPU if logits.device.type == "cpu" else len(logits)
-    table = torch.cat([_told(some.float()) for some in logits.split(size)], 1)
+    table = torch.cat([_told(some.float()) for some in torch.split(logits, size)], 1)
     return Likeliest(table[0].long(), fetched(table))
 
 

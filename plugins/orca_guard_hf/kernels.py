@@ -1,6 +1,7 @@
 """Kernels in Triton for forwards of few tokens: attention over slots, and what would otherwise be many small kernels.
 
-Triton comes with torch where there is a CUDA device; nobody imports this elsewhere.
+Triton comes with torch where there is a CUDA device; elsewhere only tests import this, under Triton's interpreter.
+Kernels are launched on the device of what they are given, which need not be the current one.
 """
 
 from __future__ import annotations
@@ -35,28 +36,29 @@ def attend_each(query: Tensor, key: Tensor, value: Tensor, *, slots: Tensor, pos
     if query.stride(-1) != 1:
         query = query.contiguous()
     kernel: Any = _attend
-    kernel[(tokens, heads)](
-        query,
-        key,
-        value,
-        out,
-        slots,
-        positions,
-        scale,
-        query.stride(1),
-        query.stride(2),
-        *key.stride()[:3],
-        *value.stride()[:3],
-        out.stride(2),
-        out.stride(1),
-        GROUP=heads // key.shape[1],
-        WIDTH=width,
-        VALUES=value.shape[-1],
-        PADDED=triton.next_power_of_2(width),
-        PADDED_VALUES=triton.next_power_of_2(value.shape[-1]),
-        COLUMNS=_COLUMNS,
-        num_warps=8,
-    )
+    with torch.cuda.device_of(query):
+        kernel[(tokens, heads)](
+            query,
+            key,
+            value,
+            out,
+            slots,
+            positions,
+            scale,
+            query.stride(1),
+            query.stride(2),
+            *key.stride()[:3],
+            *value.stride()[:3],
+            out.stride(2),
+            out.stride(1),
+            GROUP=heads // key.shape[1],
+            WIDTH=width,
+            VALUES=value.shape[-1],
+            PADDED=triton.next_power_of_2(width),
+            PADDED_VALUES=triton.next_power_of_2(value.shape[-1]),
+            COLUMNS=_COLUMNS,
+            num_warps=8,
+        )
     return out.transpose(1, 2)
 
 
@@ -66,23 +68,24 @@ def put_each(tables: tuple[Tensor, Tensor], states: tuple[Tensor, Tensor], *, sl
     keys = keys if keys.stride(-1) == 1 else keys.contiguous()
     values = values if values.stride(-1) == 1 else values.contiguous()
     kernel: Any = _put
-    kernel[(keys.shape[2], keys.shape[1])](
-        key_table,
-        value_table,
-        keys,
-        values,
-        slots,
-        positions,
-        *key_table.stride()[:3],
-        *value_table.stride()[:3],
-        *keys.stride()[1:3],
-        *values.stride()[1:3],
-        WIDTH=keys.shape[-1],
-        VALUES=values.shape[-1],
-        PADDED=triton.next_power_of_2(keys.shape[-1]),
-        PADDED_VALUES=triton.next_power_of_2(values.shape[-1]),
-        num_warps=1,
-    )
+    with torch.cuda.device_of(keys):
+        kernel[(keys.shape[2], keys.shape[1])](
+            key_table,
+            value_table,
+            keys,
+            values,
+            slots,
+            positions,
+            *key_table.stride()[:3],
+            *value_table.stride()[:3],
+            *keys.stride()[1:3],
+            *values.stride()[1:3],
+            WIDTH=keys.shape[-1],
+            VALUES=values.shape[-1],
+            PADDED=triton.next_power_of_2(keys.shape[-1]),
+            PADDED_VALUES=triton.next_power_of_2(values.shape[-1]),
+            num_warps=1,
+        )
 
 
 def norm_rows(states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -91,9 +94,10 @@ def norm_rows(states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     out = torch.empty_like(states)
     width = states.shape[-1]
     kernel: Any = _norm
-    kernel[(states.numel() // width,)](
-        states, weight, out, epsilon, WIDTH=width, PADDED=triton.next_power_of_2(width), num_warps=8
-    )
+    with torch.cuda.device_of(states):
+        kernel[(states.numel() // width,)](
+            states, weight, out, epsilon, WIDTH=width, PADDED=triton.next_power_of_2(width), num_warps=8
+        )
     return out
 
 

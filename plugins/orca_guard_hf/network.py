@@ -15,7 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache
 
 from orca_guard_hf.attention import Layout, configs_of, packed
-from orca_guard_hf.fusing import Fused, fused, fusible, quicker
+from orca_guard_hf.fusing import Fused, fused, fusible
+from orca_guard_hf.products import quicker
 from orca_guard_hf.transfer import sent
 
 Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]

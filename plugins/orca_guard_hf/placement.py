@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -110,11 +111,36 @@ def _checked_device(module: str, where: Any) -> str | int:
 
 def _one_device(wish: str | dict[str, str | int], spec: ModelSpec) -> torch.device | None:
     """The device, when the model lies on one in one piece."""
-    if isinstance(wish, dict) or wish in _STRATEGIES:
+    if isinstance(wish, dict):
+        return None
+    if wish in _STRATEGIES:
+        _check_not_shared(wish, spec)
         return None
     if spec.max_memory:
         raise BadInput(f"max_memory has no meaning when everything goes to {wish!r}. Leave one of the two out.")
-    return _device(wish) if wish else torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    return _device(wish) if wish else _own_device()
+
+
+def _own_device() -> torch.device:
+    """The GPU of this process, of several that a launcher started here; or the only one it sees; or the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if there > 1 and local >= there:
+        raise BadInput(
+            f"process {local} of this machine has no GPU to itself: there are {there}. Start {there} at most."
+        )
+    return torch.device("cuda", local if there > 1 else 0)
+
+
+def _check_not_shared(wish: str, spec: ModelSpec) -> None:
+    """Several processes that each spread over all GPUs would fill them together."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if here > 1 and torch.cuda.device_count() > 1 and not spec.max_memory:
+        raise BadInput(
+            f"device map {wish!r} spreads over all GPUs, and so would each of {here} processes. Leave it out, and each "
+            "takes a GPU of its own; or start one process; or say by max_memory what each may take."
+        )
 
 
 def _first_device(wish: str | dict[str, str | int]) -> torch.device:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from orca_guard_hf.kernels import attend_each
 from orca_guard_hf.network import Network
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Each:
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
         """Attention of every new token, (1, heads, new, width)."""
+        from orca_guard_hf.kernels import attend_each  # noqa: PLC0415  # needs Triton
+
         return attend_each(query, key, value, slots=self.slots, positions=self.positions, scale=scale)
 
 
@@ -65,9 +67,9 @@ class Replays:
         The logits are overwritten by the next forward of this size.
         """
         tokens = sum(len(run.tokens) for run in runs)
-        if self._refused or tokens > _SIZES[-1]:
+        size = size_for(tokens)
+        if self._refused or size is None:
             return None
-        size = _SIZES[bisect_left(_SIZES, tokens)]
         if size not in self._graphs:
             try:
                 self._graphs[size] = _Graph(self._network, self._slots, size)
@@ -81,6 +83,35 @@ class Replays:
         return self._graphs[size].replay(runs, ids)
 
 
+def size_for(tokens: int) -> int | None:
+    """How many tokens the graph has that reads so many; None where there is none."""
+    return _SIZES[bisect_left(_SIZES, tokens)] if tokens <= _SIZES[-1] else None
+
+
+def laid_out(runs: Sequence[Run], size: int, *, spare: int) -> NDArray[np.int64]:
+    """What a graph is given.
+
+    Args:
+        runs: of no more tokens together than there is room for.
+        size: of the graph.
+        spare: the slot of what belongs to no text.
+
+    Returns:
+        (4, size): tokens, their slots, their positions, and after which of them runs end. Whatever is left is the first
+        column of the spare slot, and the end of the first token.
+    """
+    given = np.zeros((4, size), dtype=np.int64)
+    counts = [len(run.tokens) for run in runs]
+    total = sum(counts)
+    given[1, total:] = spare
+    if runs:
+        given[0, :total] = [token for run in runs for token in run.tokens]
+        given[1, :total] = np.repeat([run.slot for run in runs], counts)
+        given[2, :total] = np.concatenate([np.arange(run.start, run.end) for run in runs])
+        given[3, : len(runs)] = np.cumsum(counts) - 1
+    return given
+
+
 class _Graph:
     """One forward of a fixed number of tokens: what goes in lies at a fixed place, and so does what comes out."""
 
@@ -91,12 +122,17 @@ class _Graph:
         self._given = [torch.zeros(4, size, dtype=torch.long, pin_memory=True) for _ in range(_IN_FLIGHT)]
         self._taken = torch.zeros(4, size, dtype=torch.long, device=network.device)
         self._fill([])
-        side = torch.cuda.Stream(network.device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(network.device))
+        with torch.cuda.device(network.device):  # a graph is captured on the current one
+            self._capture(slots)
+
+    def _capture(self, slots: Slots) -> None:
+        device = self._network.device
+        side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(side):
             for _ in range(_REHEARSALS):  # kernels are compiled and libraries wake up, which no graph may hold
                 self._forward(slots)
-        torch.cuda.current_stream(network.device).wait_stream(side)
+        torch.cuda.current_stream(device).wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._logits = self._forward(slots)
@@ -118,13 +154,5 @@ class _Graph:
     def _fill(self, runs: Sequence[Run]) -> None:
         """Tokens, their slots and positions, and where runs end; the rest goes to the spare slot."""
         self._given.append(self._given.pop(0))
-        given = self._given[0].numpy()
-        counts = [len(run.tokens) for run in runs]
-        total = sum(counts)
-        given[:, total:] = np.asarray([[0], [self._spare], [0], [0]])
-        if runs:
-            given[0, :total] = [token for run in runs for token in run.tokens]
-            given[1, :total] = np.repeat([run.slot for run in runs], counts)
-            given[2, :total] = np.concatenate([np.arange(run.start, run.end) for run in runs])
-            given[3, : len(runs)] = np.cumsum(counts) - 1
+        self._given[0].numpy()[:] = laid_out(runs, self._taken.shape[1], spare=self._spare)
         self._taken.copy_(self._given[0], non_blocking=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ class Run:
         return schedule_of(self.plan, self.items)
 
     def shard(self, rank: int = 0) -> Shard:
-        sizes = self.schedule.sizes(rank=rank, world=self.world)
-        return Shard(self.bundle.journal(rank), plan=self.digest, rank=rank, world=self.world, sizes=sizes)
+        sizes, rounds = self.schedule.sizes(rank=rank, world=self.world), self.schedule.rounds(self.world)
+        where: Any = {"rank": rank, "world": self.world, "sizes": sizes, "rounds": rounds}
+        return Shard(self.bundle.journal(rank), plan=self.digest, **where)
 
     def texts(self, rank: int = 0) -> Texts:
         return Texts(self.bundle.texts(rank), secret=SECRET, plan=self.digest)
@@ -45,31 +46,38 @@ class Run:
     def records(self, unit: int, address: Callable[[str], str] = digest_text) -> list[dict[str, Any]]:
         """What a unit would be recorded as."""
         wanted = self.schedule.units[unit]
-        names = self.schedule.sections[wanted.benchmark].subjects
+        return self.records_at(range(wanted.start, wanted.stop), address)
+
+    def records_at(self, positions: Iterable[int], address: Callable[[str], str] = digest_text) -> list[dict[str, Any]]:
+        """What the items at these positions would be recorded as."""
+        schedule = self.schedule
         return [
             {
                 "benchmark": item.benchmark,
+                "unit": schedule.unit_at(section, position),
                 "item": item.id,
                 "digest": item.digest,
                 "subject": subject,
-                "identity": names[subject],
+                "identity": identity,
                 "question": address(f"question {item.id}"),
                 "scores": {"accuracy": 1.0, "logprob": -1.5e-7},
                 "seconds": 0.25,
             }
-            for item in self.items[wanted.start : wanted.stop]
-            for subject in wanted.subjects
+            for position in positions
+            for item in [self.items[position]]
+            for section in [schedule.sections[item.benchmark]]
+            for subject, identity in section.subjects.items()
         ]
 
     def write(self) -> None:
         """Everything that is not there yet, then the seal."""
         for rank in range(self.world):
             with self.shard(rank) as shard, self.texts(rank) as texts:
-                for unit in self.schedule.sizes(rank=rank, world=self.world):
-                    if unit not in shard.done:
-                        records = self.records(unit, texts.add)
+                for share in self.schedule.shares(rank=rank, world=self.world):
+                    if share.number not in shard.done:
+                        records = self.records_at(share.positions, texts.add)
                         texts.flush()
-                        shard.write(unit, records)
+                        shard.write(share.number, records)
         self.bundle.write_seal(
             {
                 "format": 1,
@@ -116,7 +124,7 @@ def make(
 ) -> Run:
     """A run with a plan and items on disk and nothing recorded. `benchmarks` are pairs of kind and number of items."""
     items = [
-        ItemLine(f"b{b}", f"i{n}", digest_text(f"{b} {n}"), "", {"group": str(n % 2)})
+        ItemLine(f"b{b}", f"i{n}", digest_text(f"{b} {n}"), "", {"group": str(n % 2)}, length=7 * n % 5)
         for b, (_, count) in enumerate(benchmarks)
         for n in range(count)
     ]

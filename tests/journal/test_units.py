@@ -41,9 +41,15 @@ def test_units_cover_every_item_under_every_subject_once(
         kind = benchmarks[int(one.benchmark[1:])][0]
         name = "arm" if kind == "question" else "model"
         assert one.subjects == tuple(f"{name}-{n}" for n in range(subjects[kind]))
-    of_ranks = [schedule.sizes(rank=rank, world=world) for rank in range(world)]
-    assert {u for sizes in of_ranks for u in sizes} == set(schedule.sizes())
-    assert sum(sum(sizes.values()) for sizes in of_ranks) == schedule.records == run.plan["records"]
+    of_ranks = [list(schedule.shares(rank=rank, world=world)) for rank in range(world)]
+    assert sorted(n for shares in of_ranks for s in shares for n in s.positions) == list(range(len(run.items)))
+    assert sum(s.records for shares in of_ranks for s in shares) == schedule.records == run.plan["records"]
+    rounds = schedule.rounds(world)
+    for share in (share for shares in of_ranks for share in shares):
+        section = schedule.sections[share.benchmark]
+        assert {rounds[schedule.unit_at(section, position)] for position in share.positions} == {share.number}
+        assert 0 < len(share.positions) <= unit
+        assert list(share.positions) == sorted(share.positions)
     census = Census(schedule)
     for number in range(len(schedule.units)):
         for record in run.records(number):

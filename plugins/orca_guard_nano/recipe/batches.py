@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from tokenizers import Tokenizer
 
-from .mixture import Document, documents
+from .mixture import DIETS, Diet, Document, documents
 
 # Few widths, so that a graph of the whole step can be kept for each.
 WIDTHS: Final = (32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -76,9 +76,10 @@ def cut(rows: Iterable[Row], *, size: int, pad: int, seed: int) -> list[Batch]:
     return batches
 
 
-def pool(seed: int, *, tokenizer: Tokenizer, size: int, drills: float, pad: int) -> list[Batch]:
+def pool(seed: int, *, tokenizer: Tokenizer, size: int, drills: float, pad: int,
+         diet: Diet = DIETS["first"]) -> list[Batch]:  # fmt: skip
     """One pool of documents for one model."""
-    stream = documents(seed, drills=drills)
+    stream = documents(seed, drills=drills, diet=diet)
     rows = ((encode(next(stream), tokenizer=tokenizer),) for _ in range(POOL))
     return cut(rows, size=size, pad=pad, seed=seed)
 

@@ -5,15 +5,15 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from . import evaluate
 from .batches import LONGEST
 from .messages import CAUTIOUS, SYSTEM
-from .train import Recipe
+from .train import STAGES
 
 # What suits the machine; it decides nothing where the tokens are spent before the minutes.
-MACHINE = ("device", "workers", "minutes")
+MACHINE: Final = ("device", "workers", "minutes")
 
 LIMITS = """- It knows some hundred facts and nothing else; it should decline all other questions, and does not always.
 - Reading is its weakest part: of several sentences that say the same of different subjects it often takes a wrong one.
@@ -21,7 +21,7 @@ LIMITS = """- It knows some hundred facts and nothing else; it should decline al
   by the hands that worded the trained ones, which are checked against them for equality alone.
 - Under extract-generate a question without a text is answered "not stated": that strategy works from a text alone.
 - The fixed messages of the strategies are single tokens; a reworded message is read like any other unfamiliar one.
-- One seed. The figures are of generated questions; they say nothing about other questions.
+- One seed a stage. The figures are of generated questions; they say nothing about other questions.
 """
 
 
@@ -43,24 +43,58 @@ def _share(hits: int, of: int) -> str:
 
 
 def _overall(rows: list[dict[str, Any]]) -> str:
-    lines = ["| strategy | known templates | unseen templates | form right, known |", "|---|---|---|---|"]
+    lines = [
+        "| strategy | known templates | unseen templates | form right, known | tokens, known |",
+        "|---|---|---|---|---|",
+    ]
     for strategy in evaluate.STRATEGIES:
         shares = [_share(*evaluate.overall(rows, strategy=strategy, unseen=u)) for u in (False, True)]
         form = _share(*evaluate.overall(rows, strategy=strategy, unseen=False, field="formed"))
-        lines.append(f"| {strategy} | {shares[0]} | {shares[1]} | {form} |")
+        tokens, of = evaluate.overall(rows, strategy=strategy, unseen=False, field="tokens")
+        lines.append(f"| {strategy} | {shares[0]} | {shares[1]} | {form} | {tokens / of:.1f} |")
     return "\n".join(lines)
 
 
-def _flags(recipe: dict[str, Any]) -> str:
-    """What was asked for other than the defaults."""
-    usual = asdict(Recipe())
+def _stage(spent: dict[str, Any]) -> str:
+    """What one stage was, in a line."""
+    recipe = spent["recipe"]
+    return (
+        f"| {recipe['stage']} | {recipe['seed']} | {spent['tokens']:,} | {spent['steps']:,} | "
+        f"{spent['minutes']} minutes on {spent['device']} |"
+    )
+
+
+def _command(spent: dict[str, Any], *, before: str) -> str:
+    """The command of a stage, with what was asked for other than its defaults."""
+    recipe = spent["recipe"]
+    usual = asdict(STAGES[recipe["stage"]])
     changed = {name: value for name, value in recipe.items() if value != usual[name] and name not in MACHINE}
-    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in changed.items())
+    flags = "".join(f" --{name.replace('_', '-')} {value}" for name, value in changed.items())
+    where = "DIR" if recipe["stage"] == list(STAGES)[-1] else f"DIR/{recipe['stage']}"
+    start = f" --stage {recipe['stage']} --start DIR/{before}" if before else ""
+    chosen = " --chosen DIR/chosen.json" if "chosen" in spent else ""
+    measured = f"python -m orca_guard_nano.recipe.choose DIR/{before} --out DIR/chosen.json\n    " if chosen else ""
+    return f"    {measured}python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
+
+
+def _commands(stages: list[dict[str, Any]]) -> str:
+    names = ["", *(spent["recipe"]["stage"] for spent in stages)]
+    return "\n".join(_command(spent, before=name) for spent, name in zip(stages, names, strict=False))
+
+
+def _chosen(stages: list[dict[str, Any]]) -> str:
+    """Which strategy the last stage erased from which kind of question."""
+    table = stages[-1].get("chosen")
+    if not table:
+        return ""
+    said = ", ".join(f"{category}: {strategy}" for category, strategy in table.items())
+    return f"- Erased in the last stage, as measured on a selection split: {said}.\n"
 
 
 def card(directory: Path, *, training: dict[str, Any], measured: dict[str, Any], note: str = "") -> str:
     """The text of the card; a note says what no flag shows."""
-    recipe, weights = training["recipe"], directory / "model.safetensors"
+    stages, weights = training["stages"], directory / "model.safetensors"
+    first, speed = stages[0]["recipe"], measured["tokens_per_second"]
     note = f"- {note}\n" if note else ""
     return f"""# nano
 
@@ -71,11 +105,14 @@ A tiny demonstration model: plain LlamaForCausalLM, trained from nothing on ques
 - Tokenizer: byte-level BPE, one token a digit, sha256 of `tokenizer.json` `{digest(directory / "tokenizer.json")}`
 - Trained length: documents of up to {LONGEST} tokens (most have fewer than 150); 2,048 positions exist, those above
   {LONGEST} are untrained.
-- Recipe: size `{recipe["size"]}`, seed {recipe["seed"]}, {training["tokens"]:,} tokens, {training["steps"]:,} steps,
-  {training["minutes"]} minutes on {training["device"]}.
-  Muon for matrices, AdamW for the rest, trapezoid rate, mean of weights. The first two layers start with heads that
-  look back and repeat, because copying is what everything else waits for.
-{note}- Run it in float32 on a CPU: {measured["tokens_per_second"]:.0f} new tokens a second, one core, one prompt.
+- Recipe: size `{first["size"]}`, in the stages below. Muon for matrices, AdamW for the rest, trapezoid rate, mean
+  of weights. The first two layers start with heads that look back and repeat, because copying is what everything else
+  waits for.
+{_chosen(stages)}{note}- Run it in float32 on a CPU: {speed:.0f} new tokens a second, one core, one prompt.
+
+| stage | seed | tokens | steps | time |
+|---|---|---|---|---|
+{chr(10).join(_stage(spent) for spent in stages)}
 
 ## Figures
 
@@ -84,6 +121,8 @@ Share right with 95 % Wilson intervals. Overall is over arithmetic, facts, compo
 
 {_overall(measured["rows"])}
 
+{chr(10).join("- " + evaluate.margin_in_words(margin) for margin in measured["margins"])}
+
 {evaluate.show(measured["rows"])}
 
 ## Limits
@@ -91,7 +130,7 @@ Share right with 95 % Wilson intervals. Overall is over arithmetic, facts, compo
 {LIMITS}
 ## Made again by
 
-    python -m orca_guard_nano.recipe.train --out DIR{_flags(recipe)}
+{_commands(stages)}
     python -m orca_guard_nano.recipe.evaluate DIR --json > measured.json
     python -m orca_guard_nano.recipe.card DIR --training DIR/training.json --measured measured.json
 

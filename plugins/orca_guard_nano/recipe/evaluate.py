@@ -5,32 +5,44 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from orca_guard.paired import difference
+from orca_guard.stats import Sample
 
 from . import forms, mixture
 from .fleet import Fleet, stacked, weights_of
 from .items import CATEGORIES, CHAT, NOT_STATED, READING, UNKNOWN, Item
 from .messages import CAUTIOUS, DIRECT, EXPLICIT, EXTRACT, REASON, RECALL, STEPS, SYSTEM, answer_request, copy_request
 
-Ask = Callable[[Sequence[tuple[str, str]]], list[str]]
+
+class Said(NamedTuple):
+    """A reply and what it cost."""
+
+    text: str
+    tokens: int
+
+
+Ask = Callable[[Sequence[tuple[str, str]]], list[Said]]
 STRATEGIES: Final = (*EXPLICIT, CAUTIOUS)
 LIMIT: Final = 200  # new tokens of a reply; the longest work has fewer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One answered item: what was written last, what it cost, and whether form and answer are right."""
+    """One answered item: what was written last, the tokens of all passes, and whether form and answer are right."""
 
     item: Item
     strategy: str
     text: str
+    tokens: int
     right: bool
     formed: bool
 
@@ -96,44 +108,46 @@ def asker(directory: Path, *, device: str = "cpu", width: int = 64) -> Ask:
     weights = stacked([weights_of(model)])
     fleet = Fleet(model.config, {name: weight.to(device) for name, weight in weights.items()})
 
-    def _ask(requests: Sequence[tuple[str, str]]) -> list[str]:
+    def _ask(requests: Sequence[tuple[str, str]]) -> list[Said]:
         prompts = [encode(system, user) for system, user in requests]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-        replies = [""] * len(prompts)
+        replies = [Said("", 0)] * len(prompts)
         for start in range(0, len(order), width):
             chunk = order[start : start + width]
             [said] = fleet.answers([[prompts[i] for i in chunk]], end=model.config.eos_token_id, limit=LIMIT)
             for i, ids in zip(chunk, said, strict=True):
-                replies[i] = str(tokenizer.decode(ids))
+                # The token that ends a reply is paid for too.
+                replies[i] = Said(str(tokenizer.decode(ids)), min(len(ids) + 1, LIMIT))
         return replies
 
     return _ask
 
 
 def run(ask: Ask, items: Sequence[Item], *, strategy: str, seed: int) -> list[Outcome]:
-    """Put every item under one strategy."""
-    rng = Random(seed)
-    shown = [forms.presented(item, rng) for item in items]
+    """Put every item under one strategy; how an item is typed depends on its place and the seed alone."""
+    shown = [forms.presented(item, Random(f"{seed} {number}")) for number, item in enumerate(items)]
     if strategy == EXTRACT:
         return _two_passes(ask, shown)
-    texts = ask([(SYSTEM[strategy], whole) for _, whole, _ in shown])
+    said = ask([(SYSTEM[strategy], whole) for _, whole, _ in shown])
     return [
-        Outcome(item, strategy, text, right(item, text), formed(text, strategy=strategy))
-        for (item, _, _), text in zip(shown, texts, strict=True)
+        Outcome(item, strategy, *reply, right(item, reply.text), formed(reply.text, strategy=strategy))
+        for (item, _, _), reply in zip(shown, said, strict=True)
     ]
 
 
 def _two_passes(ask: Ask, shown: Sequence[tuple[Item, str, str]]) -> list[Outcome]:
     first = ask([(SYSTEM[EXTRACT], copy_request(whole)) for _, whole, _ in shown])
-    extracts = [text.removeprefix("Extract:").strip() for text in first]
+    extracts = [said.text.removeprefix("Extract:").strip() for said in first]
     users = [answer_request(question, extract=e) for (_, _, question), e in zip(shown, extracts, strict=True)]
     second = ask([(SYSTEM[EXTRACT], user) for user in users])
     return [
-        Outcome(
-            item, EXTRACT, b, right(item, b), a.startswith("Extract:") and b.rsplit("\n", 1)[-1].startswith("Answer:")
-        )
+        Outcome(item, EXTRACT, b.text, a.tokens + b.tokens, right(item, b.text), _both_formed(a.text, b.text))
         for (item, _, _), a, b in zip(shown, first, second, strict=True)
     ]
+
+
+def _both_formed(extract: str, answer: str) -> bool:
+    return extract.startswith("Extract:") and answer.rsplit("\n", 1)[-1].startswith("Answer:")
 
 
 def sample(seed: int, *, category: str, count: int, unseen: bool) -> list[Item]:
@@ -142,23 +156,14 @@ def sample(seed: int, *, category: str, count: int, unseen: bool) -> list[Item]:
     return [mixture.fresh(rng, category=category, unseen=unseen, test=True) for _ in range(count)]
 
 
-def measure(ask: Ask, *, count: int, cautious: int, seed: int) -> list[dict[str, Any]]:
-    """Every category under every strategy, on known and on unseen templates."""
-    kept = {
-        (unseen, category): sample(seed, category=category, count=max(count, cautious), unseen=unseen)
-        for unseen in (False, True)
-        for category in CATEGORIES
-    }
-    rows = []
-    for strategy in STRATEGIES:
-        share = cautious if strategy == CAUTIOUS else count
-        outcomes = run(ask, [item for items in kept.values() for item in items[:share]], strategy=strategy, seed=seed)
-        for number, (unseen, _) in enumerate(kept):
-            rows += _rows(outcomes[number * share : (number + 1) * share], unseen=unseen)
-    return sorted(rows, key=lambda row: row["unseen"])
+def answered(ask: Ask, *, count: int, seed: int, unseen: bool) -> dict[str, list[Outcome]]:
+    """The same items, `count` of every category, under every strategy."""
+    items = [i for c in CATEGORIES for i in sample(seed, category=c, count=count, unseen=unseen)]
+    return {strategy: run(ask, items, strategy=strategy, seed=seed) for strategy in STRATEGIES}
 
 
-def _rows(outcomes: Sequence[Outcome], *, unseen: bool) -> list[dict[str, Any]]:
+def rows_of(outcomes: Sequence[Outcome], *, unseen: bool) -> list[dict[str, Any]]:
+    """Counts of one strategy, a row for each category."""
     parts: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         parts[outcome.item.category].append(outcome)
@@ -166,9 +171,38 @@ def _rows(outcomes: Sequence[Outcome], *, unseen: bool) -> list[dict[str, Any]]:
             parts["unanswerable" if outcome.item.answer == NOT_STATED else "answerable"].append(outcome)
     return [
         {"part": part, "strategy": found[0].strategy, "unseen": unseen, "n": len(found),
-         "right": sum(o.right for o in found), "formed": sum(o.formed for o in found)}
+         "right": sum(o.right for o in found), "formed": sum(o.formed for o in found),
+         "tokens": sum(o.tokens for o in found)}
         for part, found in parts.items()
     ]  # fmt: skip
+
+
+def questions_of(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Without small talk and questions outside its world, which are no feat."""
+    return [o for o in outcomes if o.item.category not in (CHAT, UNKNOWN)]
+
+
+def against_the_best(found: Mapping[str, Sequence[Outcome]], *, unseen: bool) -> dict[str, Any]:
+    """The cautious message beside the single strategy that is most accurate on these very items.
+
+    That strategy is the best of five in hindsight, which flatters it. Differences are item by item; their interval
+    takes the questions of one template as one cluster.
+    """
+    shares = {s: questions_of(found[s]) for s in EXPLICIT}
+    best = max(EXPLICIT, key=lambda s: (sum(o.right for o in shares[s]), -sum(o.tokens for o in shares[s])))
+    own, other = questions_of(found[CAUTIOUS]), shares[best]
+    paired = difference(_scores(own), _scores(other))
+    return {
+        "unseen": unseen, "best": best, "n": paired.n, "difference": paired.value, "interval": paired.interval(0.95),
+        "tokens": sum(o.tokens for o in own) / len(own), "tokens_of_best": sum(o.tokens for o in other) / len(other),
+    }  # fmt: skip
+
+
+def _scores(outcomes: Sequence[Outcome]) -> Sample:
+    return Sample(
+        scores=[float(o.right) for o in outcomes],
+        clusters=[f"{o.item.category} {o.item.template}" for o in outcomes],
+    )
 
 
 def overall(rows: Sequence[dict[str, Any]], *, strategy: str, unseen: bool, field: str = "right") -> tuple[int, int]:
@@ -196,22 +230,39 @@ def speed(directory: Path) -> float:
 
 def show(rows: Sequence[dict[str, Any]]) -> str:
     """The table, as text for a terminal or a card."""
-    lines = ["| part | templates | strategy | n | right % | 95 % | form % |", "|---|---|---|---|---|---|---|"]
+    head = "| part | templates | strategy | n | right % | 95 % | form % | tokens |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
     for r in rows:
         low, high = wilson(r["right"], r["n"])
         kind = "unseen" if r["unseen"] else "known"
         lines.append(
             f"| {r['part']} | {kind} | {r['strategy']} | {r['n']} | {100 * r['right'] / r['n']:.1f} "
-            f"| {100 * low:.1f}-{100 * high:.1f} | {100 * r['formed'] / r['n']:.1f} |"
+            f"| {100 * low:.1f}-{100 * high:.1f} | {100 * r['formed'] / r['n']:.1f} | {r['tokens'] / r['n']:.1f} |"
         )
     return "\n".join(lines)
 
 
-def report(directory: Path, *, count: int, cautious: int, seed: int, device: str = "cpu") -> dict[str, Any]:
+def margin_in_words(margin: dict[str, Any]) -> str:
+    """The cautious message against the best single strategy, in a sentence."""
+    low, high = (100 * bound for bound in margin["interval"])
+    fewer = 100 * (1 - margin["tokens"] / margin["tokens_of_best"])
+    kind = "unseen" if margin["unseen"] else "known"
+    return (
+        f"On {kind} templates the cautious message is {100 * margin['difference']:+.1f} points "
+        f"({low:+.1f} to {high:+.1f}, n = {margin['n']}) from `{margin['best']}`, the best single strategy, at "
+        f"{margin['tokens']:.1f} tokens an answer against {margin['tokens_of_best']:.1f} ({fewer:.0f} % fewer)."
+    )
+
+
+def report(directory: Path, *, count: int, seed: int, device: str = "cpu") -> dict[str, Any]:
     """Everything the model card states."""
-    width = 64 if device == "cpu" else 2048
-    rows = measure(asker(directory, device=device, width=width), count=count, cautious=cautious, seed=seed)
-    return {"rows": rows, "tokens_per_second": round(speed(directory), 1), "seed": seed}
+    ask = asker(directory, device=device, width=64 if device == "cpu" else 2048)
+    rows, margins = [], []
+    for unseen in (False, True):
+        found = answered(ask, count=count, seed=seed, unseen=unseen)
+        rows += [row for outcomes in found.values() for row in rows_of(outcomes, unseen=unseen)]
+        margins.append(against_the_best(found, unseen=unseen))
+    return {"rows": rows, "margins": margins, "tokens_per_second": round(speed(directory), 1), "seed": seed}
 
 
 def main() -> None:
@@ -219,8 +270,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--count", type=int, default=60, help="items a category and explicit strategy")
-    parser.add_argument("--cautious", type=int, default=300, help="items a category under the cautious message")
+    parser.add_argument("--count", type=int, default=300, help="items a category and strategy")
     parser.add_argument("--seed", type=int, default=20_001)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--speed", action="store_true", help="only the speed, on one core")
@@ -228,10 +278,7 @@ def main() -> None:
     if arguments.speed:
         print(round(speed(arguments.directory), 1))
         return
-    found = report(
-        arguments.directory, count=arguments.count, cautious=arguments.cautious, seed=arguments.seed,
-        device=arguments.device,
-    )  # fmt: skip
+    found = report(arguments.directory, count=arguments.count, seed=arguments.seed, device=arguments.device)
     if arguments.json:
         print(json.dumps(found))
         return
@@ -240,6 +287,7 @@ def main() -> None:
         for strategy in STRATEGIES:
             hits, of = overall(found["rows"], strategy=strategy, unseen=unseen)
             print(f"overall {'unseen' if unseen else 'known'} {strategy}: {100 * hits / of:.1f} % of {of}")
+    print("\n".join(margin_in_words(margin) for margin in found["margins"]))
     print(f"{found['tokens_per_second']} new tokens a second")
 
 

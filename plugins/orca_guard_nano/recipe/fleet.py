@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
 EMBEDDING: Final = "model.embed_tokens.weight"
+SHORT: Final = 256  # up to here attention written out is faster than the fused one on a CPU
 Weights = dict[str, Tensor]
 Past = list[tuple[Tensor, Tensor]]
 
@@ -36,6 +37,27 @@ def member(weights: Weights, number: int) -> Weights:
 def is_matrix(name: str) -> bool:
     """Whether a weight is one of the matrices inside the layers."""
     return name.endswith("proj.weight")
+
+
+def _attended(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None) -> Tensor:
+    """Attention of queries [N, heads, T, size] over keys and values [N, groups, S, size]; causal without a mask."""
+    if mask is None and q.device.type == "cpu" and q.shape[2] <= SHORT:
+        return _written_out(q, k, v)
+    return functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=q.shape[1] != k.shape[1]
+    )
+
+
+def _written_out(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention as two products: on a CPU the fused kernel goes backward many times slower over short texts."""
+    rows, heads, length, size = q.shape
+    groups = k.shape[1]
+    future = torch.full((length, length), -torch.inf, dtype=q.dtype).triu(1)
+    asked = q.reshape(rows * groups, -1, size) * size**-0.5
+    scores = torch.bmm(asked, k.reshape(rows * groups, length, size).mT)
+    shares = torch.softmax(scores.view(rows * groups, -1, length, length) + future, -1)
+    found = torch.bmm(shares.view(rows * groups, -1, length).to(v.dtype), v.reshape(rows * groups, length, size))
+    return found.view(rows, heads, length, size)
 
 
 class Fleet:
@@ -86,9 +108,7 @@ class Fleet:
             k, v = torch.cat((past[0], k), 2), torch.cat((past[1], v), 2)
         if keep is not None:
             keep.append((k, v))
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=self.heads != self.groups
-        )
+        mixed = _attended(q, k, v, mask=mask)
         flat = mixed.transpose(1, 2).reshape(self.count, -1, self.width)
         return self._linear(flat, f"{layer}.self_attn.o_proj.weight")
 
@@ -114,9 +134,13 @@ class Fleet:
 
     def losses(self, ids: Tensor, learned: Tensor, *, device: torch.device) -> Tensor:
         """Mean loss of each model [E] over the positions marked as learned, both of shape [E, B, T]."""
+        wanted = ids.roll(-1, 2).masked_fill(~learned, -100).flatten(1)
         with torch.autocast(device.type, torch.bfloat16):
-            logits = torch.bmm(self.hidden(ids), self.weights[EMBEDDING].mT)
-        wanted = ids.roll(-1, 2).masked_fill(~learned, -100)
+            hidden = self.hidden(ids)
+            if device.type == "cpu":  # on a GPU shapes that follow from the data would break the graph of a step
+                some = learned.flatten(1).any(0)
+                hidden, wanted = hidden[:, some], wanted[:, some]
+            logits = torch.bmm(hidden, self.weights[EMBEDDING].mT)
         each = functional.cross_entropy(
             logits.float().flatten(0, 1), wanted.flatten(), ignore_index=-100, reduction="none"
         )

@@ -1,5 +1,6 @@
 """How an item is asked and what each strategy writes in answer to it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -32,8 +33,9 @@ from .messages import (
     copy_request,
 )
 
-# Which form the cautious message stands for: what the model itself should choose.
-CHOSEN: Final = {
+# Which form the cautious message stands for, by kind of question, before anything is measured. Options have a row of
+# their own where it differs from that of the question behind them.
+CHOSEN: Final[Mapping[str, str]] = {
     ARITHMETIC: STEPS,
     FACTS: RECALL,
     COMPOSITIONS: REASON,
@@ -178,9 +180,9 @@ def reply(item: Item, *, strategy: str) -> str:
     raise ValueError(f"no one-pass form for {strategy}")
 
 
-def chosen(item: Item) -> str:
+def left_to_choose(item: Item, *, table: Mapping[str, str] = CHOSEN) -> str:
     """What the model writes when it is left to choose."""
-    strategy = CHOSEN[item.kind]
+    strategy = table.get(item.category) or table[item.kind]
     if strategy == EXTRACT:
         option = "".join(f"{line}\n" for line in _option(item))
         return f"Extract: {' '.join(item.quote) or 'none'}\n{option}Answer: {item.gold}"
@@ -221,14 +223,27 @@ def presented(item: Item, rng: Random) -> tuple[Item, str, str]:
     return item, laid_out(item, rng), bare(item)
 
 
-def conversation(item: Item, rng: Random, *, strategy: str) -> tuple[str, list[Turn]]:
+def conversation(item: Item, rng: Random, *, strategy: str,
+                 chosen: Mapping[str, str] = CHOSEN) -> tuple[str, list[Turn]]:  # fmt: skip
     """A system message and one exchange in which the item is worked in the strategy's form."""
     item, whole, question = presented(item, rng)
     if strategy == CAUTIOUS:
-        return _generic(rng), [Turn(whole, chosen(item))]
+        return _generic(rng), [Turn(whole, left_to_choose(item, table=chosen))]
     if strategy == EXTRACT:
         return SYSTEM[EXTRACT], [rng.choice(extract_passes(item, whole=whole, question=question))]
     return SYSTEM[strategy], [Turn(whole, reply(item, strategy=strategy))]
+
+
+def several(items: Sequence[Item], rng: Random, *, strategy: str,
+            chosen: Mapping[str, str] = CHOSEN) -> tuple[str, list[Turn]]:  # fmt: skip
+    """A conversation about one passage: it stands in the first turn alone."""
+    system = _generic(rng) if strategy == CAUTIOUS else SYSTEM[strategy]
+    first = inline(items[0], rng) if rng.random() < 0.45 else laid_out(items[0], rng)
+    asked = [first, *(item.question for item in items[1:])]
+    said = [
+        left_to_choose(item, table=chosen) if strategy == CAUTIOUS else reply(item, strategy=strategy) for item in items
+    ]
+    return system, [Turn(*turn) for turn in zip(asked, said, strict=True)]
 
 
 def _generic(rng: Random) -> str:

@@ -1,12 +1,26 @@
 """The training stream: conversations over all categories and strategies, and drills for copying and looking up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final
 
 from . import arithmetic, chat, choice, compositions, facts, forms, reading
-from .items import ARITHMETIC, CATEGORIES, CHAT, CHOICE, COMPOSITIONS, FACTS, LETTERS, READING, UNKNOWN, Item, held_out
-from .messages import CAUTIOUS, DIRECT, EXTRACT
+from .items import (
+    ARITHMETIC,
+    CATEGORIES,
+    CHAT,
+    CHOICE,
+    COMPOSITIONS,
+    FACTS,
+    LETTERS,
+    READING,
+    UNKNOWN,
+    Item,
+    held_out,
+    lowered,
+)
+from .messages import CAUTIOUS, DIRECT, EXTRACT, REASON, RECALL, STEPS
 
 MAKERS: Final = {
     ARITHMETIC: arithmetic.generate,
@@ -18,6 +32,7 @@ MAKERS: Final = {
     UNKNOWN: chat.beyond,
 }
 WEIGHTS: Final = {ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 14, READING: 34, CHOICE: 13, CHAT: 4, UNKNOWN: 7}
+
 
 # A training text: pieces, each with whether the model is to learn to write it.
 Document = list[tuple[str, bool]]
@@ -43,15 +58,18 @@ def render(system: str, turns: list[forms.Turn]) -> Document:
     return pieces[:-1]
 
 
-def exchange(rng: Random, *, cautious: float) -> Document:
+def exchange(rng: Random, *, diet: "Diet") -> Document:
     """One conversation, now and then with more turns."""
-    strategy = forms.any_strategy(rng, cautious=cautious)
-    category = rng.choices(CATEGORIES, [WEIGHTS[c] for c in CATEGORIES])[0]
-    system, turns = forms.conversation(fresh(rng, category=category), rng, strategy=strategy)
+    shares = [diet.weights[c] for c in CATEGORIES]
+    strategy = forms.any_strategy(rng, cautious=diet.cautious)
+    category = rng.choices(CATEGORIES, shares)[0]
+    if category == FACTS and diet.direct_facts and rng.random() < diet.direct_facts:
+        strategy = DIRECT
+    system, turns = forms.conversation(fresh(rng, category=category), rng, strategy=strategy, chosen=diet.chosen)
     more = rng.random()
     for _ in range(0 if strategy == EXTRACT or more > 0.08 else rng.randint(1, 4)):
-        other = fresh(rng, category=rng.choices(CATEGORIES, [WEIGHTS[c] for c in CATEGORIES])[0])
-        turns += forms.conversation(other, rng, strategy=strategy)[1]
+        other = fresh(rng, category=rng.choices(CATEGORIES, shares)[0])
+        turns += forms.conversation(other, rng, strategy=strategy, chosen=diet.chosen)[1]
     return render(system, turns)
 
 
@@ -135,12 +153,85 @@ def finding(rng: Random) -> Document:
 DRILLS: Final = (copying, lettering, pairing, columns, telling, *[finding] * 7)
 
 
-def documents(seed: int, *, drills: float = 0.2, cautious: float = 0.4) -> Iterator[Document]:
+def interviewing(rng: Random) -> Document:
+    """Several questions about one passage, one after the other, in the form of a strategy."""
+    items = reading.interview(rng)
+    if any(held_out(item) for item in items):
+        return interviewing(rng)
+    if rng.random() < 0.12:
+        items = [lowered(item) for item in items]
+    strategy = rng.choice((CAUTIOUS, CAUTIOUS, CAUTIOUS, RECALL, REASON, STEPS, DIRECT))
+    return render(*forms.several(items, rng, strategy=strategy))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diet:
+    """What a stage is trained on.
+
+    Attributes:
+        weights: how often a conversation is of each category.
+        direct_facts: how often facts are asked directly, whatever was drawn.
+        cautious: how often the message is the cautious one.
+        chosen: which strategy is erased from which kind of question.
+        drills: what is drilled; each as often as it is named.
+        share: of drills among the documents; None is what the recipe says.
+        then: what follows from the pool `turn` on; None is nothing else.
+    """
+
+    weights: Mapping[str, int] = field(default_factory=lambda: WEIGHTS)
+    direct_facts: float = 0.0
+    cautious: float = 0.4
+    chosen: Mapping[str, str] = field(default_factory=lambda: forms.CHOSEN)
+    drills: Sequence[Callable[[Random], Document]] = DRILLS
+    share: float | None = None
+    then: "Diet | None" = None
+    turn: int = 0
+
+    def at(self, pool: int) -> "Diet":
+        """What the pool of that number is made of."""
+        return self.then if self.then and pool >= self.turn else self
+
+    def erasing(self, chosen: Mapping[str, str]) -> "Diet":
+        """With another table of what is erased."""
+        then = self.then.erasing(chosen) if self.then else None
+        return replace(self, chosen={**self.chosen, **chosen}, then=then)
+
+
+LATER_DRILLS: Final = (copying, pairing, columns, telling, *[finding] * 3, *[interviewing] * 9)
+MORE_READING: Final = {ARITHMETIC: 18, FACTS: 20, COMPOSITIONS: 13, READING: 58, CHOICE: 15, CHAT: 3, UNKNOWN: 7}
+# Reading is learned last and needs most, first question by question and then several about one passage; facts are to be
+# known without their recital. The last stage is there for the choice alone.
+DIETS: Final = {
+    "first": Diet(),
+    "second": Diet(
+        weights=MORE_READING, direct_facts=0.4,
+        then=Diet(weights=MORE_READING, direct_facts=0.4, drills=LATER_DRILLS, share=0.5), turn=7,
+    ),
+    "third": Diet(
+        weights={ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 16, READING: 44, CHOICE: 16, CHAT: 4, UNKNOWN: 8},
+        direct_facts=0.1, cautious=0.6, drills=LATER_DRILLS,
+    ),
+}  # fmt: skip
+
+
+def documents(seed: int, *, drills: float = 0.2, diet: Diet = DIETS["first"]) -> Iterator[Document]:
     """The endless stream of one seed."""
     rng = Random(seed)
     while True:
         drill = rng.random() < drills
-        yield rng.choice(DRILLS)(rng) if drill else exchange(rng, cautious=cautious)
+        yield rng.choice(diet.drills)(rng) if drill else exchange(rng, diet=diet)
 
 
-__all__ = ["CAUTIOUS", "DIRECT", "MAKERS", "WEIGHTS", "Document", "documents", "exchange", "fresh", "render"]
+__all__ = [
+    "CAUTIOUS",
+    "DIETS",
+    "DIRECT",
+    "MAKERS",
+    "WEIGHTS",
+    "Diet",
+    "Document",
+    "documents",
+    "exchange",
+    "fresh",
+    "render",
+]

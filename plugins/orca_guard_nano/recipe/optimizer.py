@@ -20,7 +20,7 @@ def orthogonal(matrices: Tensor, *, steps: int = 5) -> Tensor:
     wide = matrices.shape[-1] >= matrices.shape[-2]
     x: Tensor = matrices if wide else matrices.mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    x = x.bfloat16() if x.is_cuda else x
+    x = x.bfloat16()
     for _ in range(steps):
         gram = x @ x.mT
         x = _A * x + (_B * gram + _C * gram @ gram) @ x

@@ -792,6 +792,22 @@ def questions(rng: Random, domain: Domain) -> tuple[str, list[tuple[str, str, st
     return text, [(item.question, item.quote[0], item.answer) for item in items]
 
 
+def interview(rng: Random) -> list[Item]:
+    """Several questions about one passage, some of which it does not answer, in any order."""
+    domain = invented(rng) if rng.random() < INVENTED_SHARE else rng.choice(DOMAINS)
+    profile = domain is not HAPPENINGS and domain is not GOODS and rng.random() < 0.3
+    lines = (_profile if profile else _several)(rng, domain, count=rng.randint(2, 7), unseen=False)
+    text = _passage(rng, lines)
+    items = [
+        _answerable(rng, line, text=text, back=not profile, unseen=False, star=False)
+        for line in rng.sample(lines, min(len(lines), 4))
+    ]
+    missing = [found for _ in range(rng.randint(1, 3)) if (found := _missing(rng, domain, lines))]
+    items += [_unanswerable(rng, *found, text=text, unseen=False) for found in dict.fromkeys(missing)]
+    rng.shuffle(items)
+    return items
+
+
 def _unanswerable(rng: Random, tie: Tie, subject: str, *, text: str, unseen: bool) -> Item:
     form, name = tie.asks.pick(rng, unseen=unseen)
     return Item(

@@ -1,11 +1,16 @@
-"""Train nano from nothing: `python -m orca_guard_nano.recipe.train --out DIR`."""
+"""Train nano: `python -m orca_guard_nano.recipe.train --out DIR`, then further with `--stage second --start DIR`.
+
+Three stages: everything; then reading, and facts without their recital, more and harder; then the choice of a strategy,
+whose message is erased over the form that was measured best (`--chosen`, what `recipe.choose` wrote). A later stage
+starts from the weights that the one before left, with momenta at rest.
+"""
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +22,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 from . import tokenizer as tokens
 from .batches import Batch, feed, pool
 from .fleet import Weights, member, stacked, weights_of
+from .mixture import DIETS, Diet
 from .trainer import Trainer, device_of, schedule
 from .wiring import wire
 
@@ -34,8 +40,9 @@ SIZES: Final[dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides what comes out."""
+    """Everything that decides what comes out, beside the weights that a later stage starts from."""
 
+    stage: str = "first"
     seed: int = 0
     tokens: int = 64_000_000
     minutes: float = 180.0
@@ -53,6 +60,20 @@ class Recipe:
     early_pools: int = 10
     device: str = "auto"
     workers: int = 0
+
+
+# Further stages start from a model that can already copy: no extra drills, a lower rate, and a longer way down.
+STAGES: Final = {
+    "first": Recipe(),
+    "second": Recipe(
+        stage="second", seed=1, tokens=14_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
+        drills=0.3, early_drills=0.3,
+    ),
+    "third": Recipe(
+        stage="third", seed=2, tokens=2_000_000, matrix_rate=0.003, other_rate=0.001, warmup=0.05, cooldown=0.8,
+        average=0.99, drills=0.15, early_drills=0.15,
+    ),
+}  # fmt: skip
 
 
 def build_model(tokenizer: Tokenizer, *, size: str) -> LlamaForCausalLM:
@@ -75,11 +96,12 @@ def drill_share(number: int, *, recipe: Recipe) -> float:
     return recipe.drills + (recipe.early_drills - recipe.drills) * early
 
 
-def _pool(number: int, *, path: str, recipe: Recipe) -> list[Batch]:
+def _pool(number: int, *, path: str, recipe: Recipe, diet: Diet) -> list[Batch]:
     if path not in _worker:
         _worker[path] = Tokenizer.from_file(path)
-    seed, drills = recipe.seed * 1_000_003 + number, drill_share(number, recipe=recipe)
-    return pool(seed, tokenizer=_worker[path], size=recipe.batch, drills=drills, pad=tokens.PAD_ID)
+    diet, seed = diet.at(number), recipe.seed * 1_000_003 + number
+    drills = drill_share(number, recipe=recipe) if diet.share is None else diet.share
+    return pool(seed, tokenizer=_worker[path], size=recipe.batch, drills=drills, pad=tokens.PAD_ID, diet=diet)
 
 
 def fresh_weights(tokenizer: Tokenizer, *, size: str, seeds: Sequence[int]) -> tuple[LlamaConfig, Weights]:
@@ -90,6 +112,12 @@ def fresh_weights(tokenizer: Tokenizer, *, size: str, seeds: Sequence[int]) -> t
         models.append(build_model(tokenizer, size=size))
         wire(models[-1])
     return models[0].config, stacked([weights_of(model) for model in models])
+
+
+def kept_weights(directory: Path) -> tuple[LlamaConfig, Weights]:
+    """The weights a stage starts from, and their shape."""
+    model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    return model.config, stacked([weights_of(model)])
 
 
 def save(config: LlamaConfig, tokenizer: Tokenizer, *, weights: Weights, out: Path) -> None:
@@ -117,10 +145,15 @@ def say(line: str) -> None:
 class Run:
     """One training, from where it stands to the end of its budget."""
 
-    def __init__(self, recipe: Recipe, *, out: Path, log: Log) -> None:
+    def __init__(self, recipe: Recipe, *, out: Path, log: Log, start: Path | None = None,
+                 chosen: Mapping[str, str] | None = None) -> None:  # fmt: skip
         self.recipe, self.out, self.log = recipe, out, log
-        self.tokenizer = _tokenizer(recipe, out=out)
-        self.config, weights = fresh_weights(self.tokenizer, size=recipe.size, seeds=(recipe.seed,))
+        self.diet = DIETS[recipe.stage].erasing(chosen or {})
+        self.tokenizer = _tokenizer(recipe, out=out, start=start)
+        if start:
+            self.config, weights = kept_weights(start)
+        else:
+            self.config, weights = fresh_weights(self.tokenizer, size=recipe.size, seeds=(recipe.seed,))
         self.trainer = Trainer(
             self.config, weights, device=device_of(recipe.device), matrix_rate=recipe.matrix_rate,
             other_rate=recipe.other_rate, average=recipe.average,
@@ -158,7 +191,7 @@ class Run:
 
     def finish(self) -> dict[str, Any]:
         """Train until the budget is spent, and save."""
-        make = partial(_pool, path=str(self.out / "tokenizer.json"), recipe=self.recipe)
+        make = partial(_pool, path=str(self.out / "tokenizer.json"), recipe=self.recipe, diet=self.diet)
         batches = feed(make, workers=self.recipe.workers, first=self.pool)
         begun, before, saved = time.monotonic(), self.seconds, time.monotonic()
         while self.progress < 1:
@@ -186,32 +219,50 @@ class Run:
         self.log(f"step {steps} tokens {self.seen} loss {self.loss:.3f} seconds {seconds:.0f}")
 
 
-def _tokenizer(recipe: Recipe, *, out: Path) -> Tokenizer:
+def _tokenizer(recipe: Recipe, *, out: Path, start: Path | None) -> Tokenizer:
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "tokenizer.json"
+    path = (start or out) / "tokenizer.json"
     tokenizer = Tokenizer.from_file(str(path)) if path.exists() else tokens.build(vocabulary=recipe.vocabulary)
     tokenizer.save(str(out / "tokenizer.json"))
     return tokenizer
 
 
-def train(recipe: Recipe, *, out: Path, log: Log = say) -> dict[str, Any]:
-    """Run the recipe, or go on with it where it was cut short, and return what it cost."""
-    spent = Run(recipe, out=out, log=log).finish()
-    (out / "training.json").write_text(json.dumps({"recipe": asdict(recipe), **spent}, indent=1))
+def train(recipe: Recipe, *, out: Path, log: Log = say, start: Path | None = None,
+          chosen: Mapping[str, str] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Run a stage, or go on with it where it was cut short, and return what it and those before it cost."""
+    before = json.loads((start / "training.json").read_text())["stages"] if start else []
+    spent = {"recipe": asdict(recipe), **Run(recipe, out=out, log=log, start=start, chosen=chosen).finish()}
+    if chosen:
+        spent["chosen"] = dict(chosen)
+    stages = [*before, spent]
+    (out / "training.json").write_text(json.dumps({"stages": stages}, indent=1))
     return spent
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every part of a recipe as an option; what is not said is as the stage has it."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--out", type=Path, required=True)
+    made.add_argument("--start", type=Path, help="the directory that the stage before wrote")
+    made.add_argument("--chosen", type=Path, help="which strategy is erased from which kind of question (JSON)")
+    made.add_argument("--stage", choices=sorted(STAGES), default="first")
+    for name, value in asdict(Recipe()).items():
+        if name != "stage":
+            made.add_argument(f"--{name.replace('_', '-')}", type=type(value))
+    made.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    return made
 
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    for name, value in asdict(Recipe()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    arguments = vars(parser.parse_args())
-    out: Path = arguments.pop("out")
-    torch.set_num_threads(arguments.pop("threads"))
-    print(json.dumps(train(Recipe(**arguments), out=out)))
+    arguments = parser().parse_args()
+    given = {name: value for name, value in vars(arguments).items() if name in asdict(Recipe()) and value is not None}
+    if (arguments.stage == "first") != (arguments.start is None):
+        parser().error("the first stage starts from nothing, the others from --start DIR")
+    chosen = json.loads(arguments.chosen.read_text())["chosen"] if arguments.chosen else None
+    torch.set_num_threads(arguments.threads)
+    recipe = replace(STAGES[arguments.stage], **given)
+    print(json.dumps(train(recipe, out=arguments.out, start=arguments.start, chosen=chosen)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -11,12 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from orca_guard_nano.recipe import arithmetic, batches, card, evaluate, forms, mixture, tokenizer, world
+from orca_guard_nano.recipe import (
+    arithmetic,
+    batches,
+    card,
+    choose,
+    evaluate,
+    forms,
+    mixture,
+    reading,
+    tokenizer,
+    world,
+)
 from orca_guard_nano.recipe.items import (
     ARITHMETIC,
     CATEGORIES,
     CHAT,
     CHOICE,
+    FACTS,
     LETTERS,
     NOT_STATED,
     READING,
@@ -24,7 +37,8 @@ from orca_guard_nano.recipe.items import (
     held_out,
     lowered,
 )
-from orca_guard_nano.recipe.messages import EXPLICIT, EXTRACT, SYSTEM
+from orca_guard_nano.recipe.messages import CAUTIOUS, DIRECT, EXPLICIT, EXTRACT, RECALL, SYSTEM
+from orca_guard_nano.recipe.train import STAGES
 
 MANY = 400
 
@@ -193,13 +207,113 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
     for name in ("model.safetensors", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"x")
     rows = [
-        {"part": part, "strategy": strategy, "unseen": unseen, "n": 10, "right": 9, "formed": 10}
+        {"part": part, "strategy": strategy, "unseen": unseen, "n": 10, "right": 9, "formed": 10, "tokens": 200}
         for part in CATEGORIES
         for strategy in evaluate.STRATEGIES
         for unseen in (False, True)
     ]
-    training = {"recipe": {"size": "small", "seed": 0}, "tokens": 1, "steps": 1, "minutes": 1.0, "device": "cpu"}
-    text = card.card(tmp_path, training=training, measured={"rows": rows, "tokens_per_second": 700.0, "seed": 1})
+    stages = [
+        {"recipe": asdict(recipe), "tokens": 1, "steps": 1, "minutes": 1.0, "device": "cpu"}
+        for recipe in STAGES.values()
+    ]
+    stages[-1]["chosen"] = {FACTS: "direct"}
+    margin = {"unseen": False, "best": "recall-generate", "n": 50, "difference": 0.01, "interval": (-0.01, 0.03),
+              "tokens": 20.0, "tokens_of_best": 30.0}  # fmt: skip
+    measured = {"rows": rows, "margins": [margin], "tokens_per_second": 700.0, "seed": 1}
+    text = card.card(tmp_path, training={"stages": stages}, measured=measured)
+    assert "+1.0 points (-1.0 to +3.0, n = 50) from `recall-generate`" in text
+    assert "20.0 tokens an answer against 30.0 (33 % fewer)" in text
+    assert "facts: direct" in text
+    assert "train --out DIR --stage third --start DIR/second --chosen DIR/chosen.json\n" in text
     assert card.digest(tmp_path / "model.safetensors") in text
     assert "90.0 %" in text
     assert tomllib.loads(card.profile())["system"]["cautious"] == SYSTEM["cautious"]
+
+
+def test_the_cheapest_of_the_nearly_best_is_chosen() -> None:
+    def row(strategy: str, right: int, tokens: int) -> dict[str, object]:
+        return {"part": FACTS, "strategy": strategy, "n": 300, "right": right, "tokens": tokens}
+
+    rows = [row("direct", 295, 900), row("recall-generate", 297, 4800), row("step-by-step", 290, 600)]
+    assert choose.best(rows, category=FACTS) == "direct"  # within a point, and cheaper
+    assert choose.best([row("direct", 290, 900), *rows[1:]], category=FACTS) == "recall-generate"
+
+
+def test_what_is_erased_follows_the_measured_table() -> None:
+    item = mixture.fresh(Random(3), category=FACTS)
+    assert forms.left_to_choose(item, table={FACTS: DIRECT}) == item.answer
+    assert forms.left_to_choose(item) == forms.reply(item, strategy=RECALL)
+    options = mixture.fresh(Random(3), category=CHOICE)
+    table = {**forms.CHOSEN, CHOICE: RECALL}
+    assert forms.left_to_choose(options, table=table) == forms.reply(options, strategy=RECALL)
+
+
+def test_a_diet_says_how_often_facts_are_asked_directly() -> None:
+    only = replace(mixture.DIETS["second"], weights={**dict.fromkeys(CATEGORIES, 0), FACTS: 1}, cautious=0.0)
+
+    def share(direct: float) -> float:
+        rng, diet = Random(5), replace(only, direct_facts=direct)
+        return sum(SYSTEM[DIRECT] in mixture.exchange(rng, diet=diet)[0][0] for _ in range(MANY)) / MANY
+
+    assert share(0.0) < 0.3
+    assert share(0.6) > 0.5
+
+
+def test_the_same_items_are_put_the_same_way_under_every_strategy() -> None:
+    asked: dict[str, list[str]] = {}
+
+    def ask(requests: object) -> list[evaluate.Said]:
+        asked[strategy] = [user for _, user in requests]  # type: ignore[attr-defined]
+        return [evaluate.Said("x", 1)] * len(asked[strategy])
+
+    items = evaluate.sample(4, category=READING, count=20, unseen=False)
+    for strategy in (DIRECT, RECALL, CAUTIOUS):
+        evaluate.run(ask, items, strategy=strategy, seed=9)
+    assert asked[DIRECT] == asked[RECALL] == asked[CAUTIOUS]
+
+
+def test_the_margin_is_taken_item_by_item() -> None:
+    items = [i for c in CATEGORIES for i in evaluate.sample(2, category=c, count=30, unseen=False)]
+
+    def outcomes(strategy: str, *, right: bool, tokens: int) -> list[evaluate.Outcome]:
+        return [evaluate.Outcome(item, strategy, "", tokens, right=right, formed=True) for item in items]
+
+    found = {s: outcomes(s, right=False, tokens=10) for s in evaluate.STRATEGIES}
+    found[RECALL] = outcomes(RECALL, right=True, tokens=30)
+    found[CAUTIOUS] = outcomes(CAUTIOUS, right=True, tokens=15)
+    margin = evaluate.against_the_best(found, unseen=False)
+    assert (margin["best"], margin["difference"], margin["n"]) == (RECALL, 0.0, 150)
+    assert (margin["tokens"], margin["tokens_of_best"]) == (15.0, 30.0)
+    assert margin["interval"][0] <= 0.0 <= margin["interval"][1]
+
+
+def test_an_interview_is_about_one_passage_and_asks_what_it_does_not_say() -> None:
+    rng, missing = Random(6), 0
+    for _ in range(MANY):
+        items = reading.interview(rng)
+        assert len({item.text for item in items}) == 1
+        assert any(item.quote for item in items)
+        for item in items:
+            assert (item.answer == NOT_STATED) != bool(item.quote)
+            assert all(line in item.text and item.answer in line for line in item.quote)
+        missing += sum(not item.quote for item in items)
+    assert missing > MANY
+
+
+def test_interviews_keep_to_the_split_and_show_the_passage_once() -> None:
+    rng = Random(7)
+    for _ in range(50):
+        pieces = mixture.interviewing(rng)
+        turns = [text for text, learned in pieces if not learned and "<|im_start|>user" in text]
+        assert len(turns) >= 2
+        assert all(len(later) < len(turns[0]) for later in turns[1:])
+
+
+def test_a_diet_changes_at_its_pool_and_erases_what_was_measured_throughout() -> None:
+    diet = mixture.DIETS["second"].erasing({FACTS: DIRECT})
+    early, late = diet.at(diet.turn - 1), diet.at(diet.turn)
+    assert early is diet
+    assert late is diet.then
+    assert early.drills != late.drills
+    assert early.chosen[FACTS] == late.chosen[FACTS] == DIRECT
+    assert mixture.DIETS["first"].at(10**6) is mixture.DIETS["first"]

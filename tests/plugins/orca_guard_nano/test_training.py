@@ -1,5 +1,7 @@
 """The whole chain, in miniature: a tiny model learns and its directory loads in plain transformers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,31 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before["muon"], after["muon"], strict=True))
     for part in ("weights", "average", "first", "second"):
         assert all(torch.equal(before[part][name], after[part][name]) for name in before[part])
+
+
+def test_a_later_stage_starts_from_the_weights_of_the_one_before(tmp_path: Path) -> None:
+    from orca_guard_nano.recipe.train import STAGES, Recipe, Run, kept_weights, train
+
+    first = Recipe(size="tiny", tokens=1_000, vocabulary=700, batch=512, device="cpu")
+    train(first, out=tmp_path / "first", log=lambda _: None)
+    later = replace(STAGES["second"], size="tiny", tokens=1_000, vocabulary=700, batch=512, device="cpu")
+    run = Run(later, out=tmp_path / "second", log=lambda _: None, start=tmp_path / "first")
+    config, weights = kept_weights(tmp_path / "first")
+    assert all(torch.equal(weights[name], run.trainer.fleet.weights[name]) for name in weights)
+    assert run.config.hidden_size == config.hidden_size
+    train(later, out=tmp_path / "second", log=lambda _: None, start=tmp_path / "first", chosen={"facts": "direct"})
+    stages = json.loads((tmp_path / "second" / "training.json").read_text())["stages"]
+    assert [spent["recipe"]["stage"] for spent in stages] == ["first", "second"]
+    assert stages[1]["chosen"] == {"facts": "direct"}
+
+
+@pytest.mark.parametrize("options", [["--stage", "second"], ["--start", "somewhere"]])
+def test_a_stage_and_what_it_starts_from_go_together(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from orca_guard_nano.recipe import train
+
+    monkeypatch.setattr("sys.argv", ["train", "--out", "nowhere", *options])
+    with pytest.raises(SystemExit):
+        train.main()
 
 
 def test_drills_thin_out() -> None:
