@@ -12,7 +12,7 @@ PINS    := pyproject.toml constraints.txt
 say = @printf '\n== %s\n' "$(1)"
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast types lint check format nano toxicity operating-points example bench clean
+.PHONY: help run test test-fast test-kernels types lint check format nano toxicity operating-points example bench clean
 
 help:  ## list the targets
 	@printf 'Each does all of its own set-up:\n\n'
@@ -28,6 +28,17 @@ test: $(VENV)/.testing  ## run the whole test suite
 test-fast: $(VENV)/.testing  ## run it without what takes minutes
 	$(call say,Tests but for the slow ones)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+KERNELS := build/kernels
+test-kernels: $(KERNELS)/.installed  ## run the kernels for a GPU on the CPU (fetches Triton, 200 MB)
+	$(call say,Tests of kernels by Triton's interpreter)
+	$(KERNELS)/bin/python -m pytest $(addprefix tests/plugins/orca_guard_hf/test_,kernels.py fusing.py replaying.py) $(ARGS)
+
+$(KERNELS)/.installed: $(VENV)/.testing
+	@$(BIN)/python -m venv $(KERNELS)
+	@$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > $$(echo $(KERNELS)/lib/python3*/site-packages)/beside.pth
+	@$(KERNELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps triton==3.7.1
+	@touch $@
 
 types: $(VENV)/.linting  ## check types
 	$(call say,Types)

@@ -18,13 +18,13 @@ from orca_guard.errors import BadInput, DataAbsent, NotReady, OrcaGuardError, Pl
 from orca_guard.figures import best_case
 from orca_guard.gates import gate_json, gates_of, sequential_of, unreachable
 from orca_guard.host import Host, Pin, Plugin, Provided, own_identity
-from orca_guard.identity import canonical, digest_bytes, digest_file, digest_of
-from orca_guard.items import TRAINING, Item, Metric, asked_text, item_digest, metric_json
-from orca_guard.journal.dealing import Weight, weighed
+from orca_guard.identity import digest_bytes, digest_file, digest_of
+from orca_guard.items import TRAINING, Item, Metric, metric_json
 from orca_guard.journal.units import place_in_order
 from orca_guard.judging import hygiene
 from orca_guard.judging.asking import Judge
 from orca_guard.judging.placing import check_named, judge_json, judge_of, judged_metrics, rubrics_of, table_for
+from orca_guard.listing import lines_of
 from orca_guard.measuring import Work, measured
 from orca_guard.operating import LEAST_AUROC
 from orca_guard.pipeline import Pipeline
@@ -178,27 +178,7 @@ def _check_enough(benchmarks: Iterable[Planned], stopping: Collection[str]) -> N
 
 def item_lines(benchmarks: Iterable[Planned]) -> bytes:
     """`items.jsonl`: a line an item, in the order of the run."""
-    return b"".join(
-        canonical(
-            {
-                "benchmark": planned.entry["name"],
-                "id": item.id,
-                "digest": item_digest(item),
-                "cluster": item.cluster,
-                "groups": item.groups,
-                "length": weight.length,
-                "shared": weight.shared,
-            }
-        )
-        + b"\n"
-        for planned in benchmarks
-        for item, weight in zip(planned.items, _weights(planned.items), strict=True)
-    )
-
-
-def _weights(items: Sequence[Item]) -> list[Weight]:
-    texts = [asked_text(item).encode("utf-8", "surrogatepass") for item in items]
-    return weighed(texts, [item.cluster for item in items])
+    return b"".join(lines_of(planned.entry["name"], planned.items) for planned in benchmarks)
 
 
 # --- arms and models ---------------------------------------------------------------------------

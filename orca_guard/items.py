@@ -236,18 +236,6 @@ def item_of(text: str) -> Item:
         raise BadInput(f"not an item: {error}") from error
 
 
-def asked_text(item: Item) -> str:
-    """Everything that is put to a model, about in the order in which it reads it, and what is answered already."""
-    if item.question is not None:
-        *before, last = (message.content for message in item.question.messages)
-        parts = (*before, *(document.text for document in item.question.documents), last, *item.question.choices)
-    else:
-        assert item.request is not None, "an item has a question or a request"
-        said = (message.content for message in item.request.messages)
-        parts = (*said, item.request.context, *item.request.continuations)
-    return "\n".join((*parts, *item.given))
-
-
 def item_digest(item: Item) -> str:
     """Digest of everything an item is: question or request, gold, labels, cluster and groups."""
     return digest_of(asdict(item))

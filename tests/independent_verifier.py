@@ -149,7 +149,7 @@ def check_order(plan: Json, items: list[Json]) -> None:
 
 def work(items: list[Json]) -> int:
     once = {item["cluster"]: item["shared"] for item in items if item["shared"]}
-    return sum(item["length"] - item["shared"] for item in items) + sum(once.values())
+    return int(sum(item["length"] - item["shared"] for item in items) + sum(once.values()))
 
 
 def dealt(lots: list[list[Json]], world: int, turn: int) -> list[list[Json]]:
@@ -161,11 +161,12 @@ def dealt(lots: list[list[Json]], world: int, turn: int) -> list[list[Json]]:
 
 def recorders(plan: Json, items: list[Json], world: int) -> dict[Any, int]:
     """Benchmark and item → the process that records it."""
-    found = {}
+    found: dict[Any, int] = {}
     for entry in plan["benchmarks"]:
         own, size = [item for item in items if item["benchmark"] == entry["name"]], plan["unit"] * world
         for turn, first in enumerate(range(0, len(own), size)):
-            singly, alike = [[item] for item in own[first : first + size]], {}
+            singly: list[list[Json]] = [[item] for item in own[first : first + size]]
+            alike: dict[Any, list[Json]] = {}
             for [item] in singly:
                 alike.setdefault(item["cluster"] if item["shared"] else (item["id"],), []).append(item)
             ways = [dealt(lots, world, turn) for lots in ([*alike.values()], singly)]

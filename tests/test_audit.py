@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,11 @@ from typing import Any
 import pytest
 
 from orca_guard.audit import Rank, begin, close, resume, run
-from orca_guard.errors import BadInput, ConfigurationChanged
+from orca_guard.errors import BadInput, ConfigurationChanged, NotReady
 from orca_guard.freezing import freeze
 from orca_guard.items import Disposition
 from orca_guard.journal.bundle import RunStore
+from orca_guard.journal.dealing import work
 from orca_guard.journal.reading import check_shard
 from orca_guard.testing.known import expected
 from orca_guard_basics.benchmark import CHOICES
@@ -221,12 +225,103 @@ def test_two_processes_write_a_shard_each(tmp_path: Path) -> None:
     assert min(counts) > 0
 
 
-@pytest.mark.parametrize(("rank", "world"), [("x", "2"), ("2", "2"), ("-1", "1"), ("0", "0")])
-def test_ranks_that_cannot_be(monkeypatch: pytest.MonkeyPatch, rank: str, world: str) -> None:
-    monkeypatch.setenv("RANK", rank)
-    monkeypatch.setenv("WORLD_SIZE", world)
+@pytest.mark.parametrize("world", [3, 7])
+def test_any_number_of_processes_comes_to_the_same(tmp_path: Path, world: int) -> None:
+    """Also more than a benchmark has items, of which some then have nothing to do."""
+    asked = request(arm(), limit=5, unit=2)
+    whole, alone = audited(asked, tmp_path, name="alone")
+    audit = begun(asked, tmp_path, name="many")
+    for rank in range(world):
+        run(audit, host(), place=Rank(rank, world), told=lambda *_: None)
+    seal = close(audit, place=Rank(0, world))
+    assert seal
+    assert (seal["results"], seal["figures"]) == (alone["results"], alone["figures"])
+    assert len(seal["shards"]) == world
+    assert whole.frozen.digest == audit.frozen.digest
+
+
+@pytest.mark.parametrize("world", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("benchmark", ["basics-choices", "basics-questions"])
+def test_shares_of_real_items_are_like_work(tmp_path: Path, benchmark: str, world: int) -> None:
+    """Nobody has much more than a fair share, and less than whole units dealt out in turn would give somebody."""
+    schedule = begun(request(arm(), unit=8), tmp_path).schedule
+    section = schedule.sections[benchmark]
+
+    def of(positions: Iterable[int]) -> int:
+        return work(section.weights[range(n - section.start, n - section.start + 1)][0] for n in positions)
+
+    shares = [list(schedule.shares(rank=rank, world=world)) for rank in range(world)]
+    dealt = [sum(of(share.positions) for share in mine if share.benchmark == benchmark) for mine in shares]
+    units = [unit for unit in schedule.units if unit.benchmark == benchmark]
+    whole = [sum(of(range(u.start, u.stop)) for u in units if u.number % world == rank) for rank in range(world)]
+    assert max(dealt) <= 1.3 * sum(dealt) / world
+    assert max(dealt) < max(whole)
+
+
+def test_a_run_is_gone_on_with_by_as_many_processes_as_before(tmp_path: Path) -> None:
+    audit = begun(request(arm(), limit=10), tmp_path)
+    run(audit, host(), place=Rank(1, 2), told=lambda *_: None)
+    for place in (Rank(), Rank(2, 3)):
+        with pytest.raises(BadInput, match=f"begun with 2 processes, and now there (is|are) {place.world}"):
+            run(audit, host(), place=place, told=lambda *_: None)
+    assert [*audit.bundle.journals()] == [1]  # a third shard could never be sealed
+
+
+def test_a_process_that_died_is_not_waited_for_and_one_that_works_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = begun(request(arm(), limit=10), tmp_path)
+    run(audit, host(), place=Rank(0, 2), told=lambda *_: None)
+    monkeypatch.setattr("orca_guard.audit.PATIENCE_S", 0.5)
+    monkeypatch.setattr("orca_guard.audit.POLL_S", 0.1)
+    with pytest.raises(NotReady, match=r"process 1 has stopped before .*journal-1.*go on with 2 processes"):
+        close(audit, place=Rank(0, 2))
+
+    def slowly(bench: Any) -> None:
+        time.sleep(1.5)
+
+    late = threading.Thread(
+        target=run, args=(audit, host()), kwargs={"place": Rank(1, 2), "told": lambda *_: None, "examined": slowly}
+    )
+    late.start()
+    time.sleep(0.3)
+    assert close(audit, place=Rank(0, 2))
+    late.join()
+
+
+def test_two_that_take_themselves_for_the_same_process_do_not_write_one_shard(tmp_path: Path) -> None:
+    audit = begun(request(arm(), limit=3), tmp_path)
+
+    def again(_share: Any, _records: Any) -> None:
+        with pytest.raises(BadInput, match="another process 0 is at work"):
+            run(audit, host(), place=Rank(), told=lambda *_: None)
+
+    run(audit, host(), place=Rank(), told=again)
+    assert close(audit, place=Rank())
+
+
+@pytest.mark.parametrize(
+    ("rank", "world", "wanted"),
+    [("x", "2", None), ("2", "2", None), ("-1", "1", None), ("0", "0", None), (None, "2", None), ("0", "2", 3)],
+)
+def test_ranks_that_cannot_be(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, world: str, wanted: int | None
+) -> None:
+    for name, value in (("RANK", rank), ("WORLD_SIZE", world)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
     with pytest.raises(BadInput):
-        Rank.here()
+        Rank.here(wanted=wanted)
+
+
+def test_a_process_is_what_its_launcher_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert Rank.here(wanted=1) == Rank()
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert Rank.here() == Rank.here(wanted=2) == Rank(1, 2)
 
 
 def test_the_choices_are_asked_of_each_model_once(tmp_path: Path) -> None:

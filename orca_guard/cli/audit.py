@@ -229,6 +229,8 @@ def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: Path | N
     try:
         with ending_on_sigterm(), running(records, shown=not place.rank) as told:
             run(begun, host, place=place, told=told, cache=AnswerCache(cache) if cache else None, **more)
+            if place.world > 1 and not place.rank:
+                note(f"this process is done; the seal waits for {place.world - 1} more")
             return close(begun, place=place)
     except KeyboardInterrupt:
         again = f"orca-guard audit --resume {begun.bundle.root}"

@@ -18,8 +18,10 @@ from orca_guard_hf.transfer import sent
 from orca_guard_hf.tree import Ints
 
 _NAME = "orca_guard_packed"
-_BLOCK_CPU, _BLOCK_GPU = 64, 256
+_BLOCK_CPU, _BLOCK_HALF, _BLOCK_GPU = 64, 32, 256
 """Tokens that look at the same columns: fewer look at less that is not theirs, more multiply faster."""
+_SCORES = 1 << 19
+"""Attention scores that a CPU works on together: few enough to stay in its cache."""
 _ALIGNED = 16
 """Numbers from one row of a bias to the next are a multiple of this on a GPU, whose kernels would copy it otherwise."""
 _UNKNOWN = ("softcap", "s_aux", "position_bias")
@@ -104,9 +106,50 @@ class Blocks:
         return torch.cat([_attend_block(block, query, key, value, scale) for block in self.blocks], 2)
 
 
-def blocks_of(
-    nodes: Ints, columns: Ints, ends: Ints, *, device: torch.device, dtype: torch.dtype = torch.float32
-) -> Blocks:
+@dataclass(frozen=True, slots=True)
+class EvenBlocks:
+    """A packed row in blocks of one size, each over as many columns, so that many are multiplied together.
+
+    Attributes:
+        new: tokens; the last block may have more places.
+        columns: what each block looks at, filled up with any column's number, (blocks, columns).
+        bias: 0 or the least number, (blocks, tokens, columns).
+    """
+
+    new: int
+    columns: Tensor
+    bias: Tensor
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
+        """As many blocks together as stay in the processor's cache; scores are weighed in single precision."""
+        blocks, size, columns = self.bias.shape
+        heads, width = query.shape[1], query.shape[-1]
+        padded = functional.pad(query[0].transpose(0, 1), (0, 0, 0, 0, 0, blocks * size - self.new))
+        rows = padded.view(blocks, size, key.shape[1], -1, width).permute(2, 0, 3, 1, 4)
+        together = max(_SCORES // (heads * size * columns), 1)
+        parts = [
+            self._attended(slice(start, start + together), rows[:, start : start + together], key, value, scale)
+            for start in range(0, blocks, together)
+        ]
+        out = torch.cat(parts, 1).permute(1, 3, 0, 2, 4).reshape(blocks * size, heads, -1)
+        return out[: self.new].transpose(0, 1)[None]
+
+    def _attended(self, some: slice, rows: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """Rows are (key heads, blocks, groups, tokens, width), and so is what comes out."""
+        columns, bias = self.columns[some].to(key.device), self.bias[some].to(key.device)
+        heads, blocks, groups, size, width = rows.shape
+        keys, values = (
+            table[0].index_select(1, columns.flatten()).view(heads * blocks, columns.shape[1], -1)
+            for table in (key, value)
+        )
+        queries = rows.reshape(heads * blocks, groups * size, width)
+        scores = torch.bmm(queries, keys.transpose(-1, -2)).float().mul_(scale)
+        scores.view(heads, blocks, groups, size, -1).add_(bias[:, None])
+        weights = torch.softmax(scores, -1).to(values.dtype)
+        return torch.bmm(weights, values).view(heads, blocks, groups, size, -1)
+
+
+def tree_layout(nodes: Ints, columns: Ints, ends: Ints, *, device: torch.device, dtype: torch.dtype) -> Layout:
     """The layout of nodes of a tree in depth-first order, each of which looks at itself and its ancestors.
 
     Args:
@@ -114,12 +157,31 @@ def blocks_of(
         columns: what there is to look at, `nodes` last, in ascending order, (columns,).
         ends: one past the last descendant of each of `columns`, (columns,).
         device: where the first layer lies.
-        dtype: of the biases.
+        dtype: of keys and values.
     """
-    size = _BLOCK_CPU if device.type == "cpu" else _BLOCK_GPU
-    starts = range(0, len(nodes), size)
-    pieces = [nodes[start : start + size] for start in starts]
-    seen = [np.flatnonzero((columns <= piece[-1]) & (ends > piece[0])) for piece in pieces]
+    if device.type == "cpu":
+        return _even_blocks(nodes, columns, ends, most=_BLOCK_CPU if dtype == torch.float32 else _BLOCK_HALF)
+    return _blocks(nodes, columns, ends, device=device, dtype=dtype)
+
+
+def _even_blocks(nodes: Ints, columns: Ints, ends: Ints, *, most: int) -> EvenBlocks:
+    size = -(-len(nodes) // -(-len(nodes) // most))
+    pieces = [nodes[start : start + size] for start in range(0, len(nodes), size)]
+    seen = [_looked_at(piece, columns, ends) for piece in pieces]
+    width = -(-max(map(len, seen)) // _ALIGNED) * _ALIGNED
+    where = np.zeros((len(pieces), width), dtype=np.int64)
+    looks = np.zeros((len(pieces), size, width), dtype=bool)
+    for number, (piece, own) in enumerate(zip(pieces, seen, strict=True)):
+        node, column, stop = piece[:, None], columns[own], ends[own]
+        where[number, : len(own)] = own
+        looks[number, : len(piece), : len(own)] = (column <= node) & (node < stop)
+    return EvenBlocks(len(nodes), torch.from_numpy(where), bias_of(torch.from_numpy(looks)))
+
+
+def _blocks(nodes: Ints, columns: Ints, ends: Ints, *, device: torch.device, dtype: torch.dtype) -> Blocks:
+    starts = range(0, len(nodes), _BLOCK_GPU)
+    pieces = [nodes[start : start + _BLOCK_GPU] for start in starts]
+    seen = [_looked_at(piece, columns, ends) for piece in pieces]
     limits = np.cumsum([0, *map(len, seen)])
     where = np.concatenate(seen)
     table = sent(torch.from_numpy(np.stack([where, columns[where], ends[where]])), device)
@@ -133,6 +195,11 @@ def blocks_of(
         whole = int(own[-1]) - int(own[0]) + 1 == len(own)
         blocks.append(Block(start, end, slice(int(own[0]), int(own[0]) + len(own)) if whole else at, bias))
     return Blocks(tuple(blocks))
+
+
+def _looked_at(piece: Ints, columns: Ints, ends: Ints) -> Ints:
+    """Which columns a run of nodes looks at."""
+    return np.flatnonzero((columns <= piece[-1]) & (ends > piece[0]))
 
 
 def segments_of(lengths: Sequence[int]) -> Blocks:

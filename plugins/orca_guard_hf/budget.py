@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 T = TypeVar("T")
@@ -16,7 +17,11 @@ _SCRATCH = 512 << 20
 """Bytes that the scores over the vocabulary and the masks of one forward may take beside weights and cache."""
 _BYTES = 10
 """Of one score while it is worked on: half precision once, single precision twice. On GPUs that is done in portions."""
-_CPU, _GPU, _LEAST = 320, 4096, 8
+_GPU, _LEAST = 4096, 8
+ANSWERING, SCORING = 320, 768
+"""Tokens beyond which a CPU gains nothing, where texts grow and where a tree is read."""
+_BLOCK = 31 << 20
+"""Bytes just below what glibc always asks the system for, 32 MiB."""
 
 
 class Budget:
@@ -51,10 +56,10 @@ class Budget:
                 torch.cuda.empty_cache()
 
 
-def budget_for(config: Any, device: torch.device, dtype: torch.dtype = torch.float32) -> Budget:
-    """What a forward of this model can take on this device: on a CPU more than a few hundred tokens gain nothing."""
+def budget_for(config: Any, device: torch.device, dtype: torch.dtype, *, on_cpu: int) -> Budget:
+    """What a forward of this model can take on this device, on a CPU at most so many tokens."""
     vocabulary = int(getattr(config.get_text_config(), "vocab_size", 0) or 1)
-    most, size = (_GPU, dtype.itemsize) if device.type == "cuda" else (_CPU, _BYTES)
+    most, size = (_GPU, dtype.itemsize) if device.type == "cuda" else (on_cpu, _BYTES)
     return Budget(max(min(most, _SCRATCH // (size * vocabulary)), _LEAST))
 
 
@@ -66,6 +71,15 @@ def cache_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory) // 4
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what forwards give back, up to twice as much, and hand it out again.
+
+    By itself glibc returns blocks of some hundred KiB to the system at once, and every forward then waits for the
+    system to clear its pages: a fifth of all time on a CPU. It keeps blocks up to the largest that it has seen freed.
+    """
+    np.empty(_BLOCK, dtype=np.uint8)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

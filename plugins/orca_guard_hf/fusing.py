@@ -60,7 +60,7 @@ def _norm(module: Any) -> _Layer | None:
     if weight.ndim != 1 or len(weight) > _WIDEST:
         return None
     plainly = module.forward
-    return module, lambda s: norm_rows(s, weight, epsilon) if s.dtype == weight.dtype else plainly(s)  # type: ignore[no-any-return]
+    return module, lambda s: norm_rows(s, weight, epsilon) if s.dtype == weight.dtype else plainly(s)
 
 
 def _head(module: Any) -> _Layer | None:

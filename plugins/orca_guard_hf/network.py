@@ -15,7 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import DynamicCache
 
 from orca_guard_hf.attention import Layout, configs_of, packed
+from orca_guard_hf.budget import keep_freed_memory
 from orca_guard_hf.fusing import Fused, fused, fusible
+from orca_guard_hf.heading import Head, head_of
 from orca_guard_hf.products import quicker
 from orca_guard_hf.transfer import sent
 
@@ -39,6 +41,7 @@ class Network:
         self.model = model
         self.device = device
         self.lock = threading.Lock()
+        keep_freed_memory()
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._takes = frozenset(inspect.signature(base.forward).parameters)
         self.remembers = "past_key_values" in self._takes
@@ -47,6 +50,7 @@ class Network:
         self.sample: Memory = ()
         """Keys and values of one token, once anything was read packed: how large they are, and where they lie."""
         self._fused: Fused | None = None
+        self._head: tuple[Head | None] | None = None
         self.forwarded = 0
         """Tokens that went through it so far, padding counted too."""
 
@@ -54,6 +58,14 @@ class Network:
     def on_one_gpu(self) -> bool:
         """Whether all of it lies on one CUDA device, with nothing that moves weights meanwhile."""
         return self.device.type == "cuda" and not getattr(self.model, "hf_device_map", None)
+
+    @property
+    def head(self) -> Head | None:
+        """The output layer, where it can be applied by itself; tried when this is asked for the first time."""
+        if self._head is None:
+            with self.lock:
+                self._head = (head_of(self.model),)
+        return self._head[0]
 
     @property
     def packs(self) -> bool:
@@ -84,7 +96,7 @@ class Network:
             return self.model(input_ids=ids, **more)
 
     def packed(
-        self, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, past: Memory
+        self, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, past: Memory, head: Head | None = None
     ) -> tuple[Tensor, Memory]:
         """Read one packed row whose tokens look where the layout says.
 
@@ -94,22 +106,33 @@ class Network:
             layout: over past and new columns.
             keep: which tokens' logits are wanted, (kept,).
             past: what was read before.
+            head: where the output layer is left to whom asks, that.
 
         Returns:
-            Logits of the kept tokens, (kept, vocabulary); and past and new keys and values.
+            Logits of the kept tokens, (kept, vocabulary), or their last states, (kept, width); and past and new keys
+            and values.
         """
         cache = DynamicCache(past)
-        logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep)
+        logits = self.packed_into(cache, ids, positions=positions, layout=layout, keep=keep, head=head)
         layers: Any = cache.layers
         memory: Memory = tuple((layer.keys, layer.values) for layer in layers)
         self.sample = self.sample or kept(memory, torch.zeros(1, dtype=torch.long))
         return logits, memory
 
     def packed_into(
-        self, cache: Any, ids: Tensor, *, positions: Tensor, layout: Layout, keep: Tensor, counted: bool = True
+        self,
+        cache: Any,
+        ids: Tensor,
+        *,
+        positions: Tensor,
+        layout: Layout,
+        keep: Tensor,
+        head: Head | None = None,
+        counted: bool = True,
     ) -> Tensor:
         """The same over a cache that transformers knows how to update. What is only rehearsed is not counted."""
-        with self.lock, torch.inference_mode(), packed(self._configs, layout), self._faster():
+        apart = nullcontext() if head is None else head.apart()
+        with self.lock, torch.inference_mode(), packed(self._configs, layout), self._faster(), apart:
             self.forwarded += ids.numel() if counted else 0
             out = self.model(
                 input_ids=sent(ids, self.device)[None],

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from orca_guard.errors import OrcaGuardError
 from orca_guard.types import Failure, Finding, Health, Likelihood, Score, Scores
-from orca_guard_hf.budget import Budget, budget_for, cache_bytes
+from orca_guard_hf.budget import ANSWERING, SCORING, Budget, budget_for, cache_bytes
 from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.growing import Limits
 from orca_guard_hf.network import Network
@@ -50,13 +50,13 @@ class Packing:
             if self._why_not is None:
                 self._why_not = why_not_packed(self._network, context=self._context)
                 if not self._why_not:
-                    self._budget = self._limit()
-                    self._scorer = TreeScorer(self._network, self._budget)
+                    self._budget = self._limit(ANSWERING)
+                    self._scorer = TreeScorer(self._network, self._limit(SCORING))
         return self._why_not
 
-    def _limit(self) -> Budget:
+    def _limit(self, on_cpu: int) -> Budget:
         model = self._network.model
-        return budget_for(model.config, self._network.device, model.dtype)
+        return budget_for(model.config, self._network.device, model.dtype, on_cpu=on_cpu)
 
     def trusted(self) -> bool:
         """Whether to take this way; the first no is said aloud."""

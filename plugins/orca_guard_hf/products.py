@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from orca_guard_hf.fusing import Fused, tried
 
@@ -21,6 +22,13 @@ def served() -> bool:
     """Whether oneDNN is here and faster: known from what the machine is, so that last digits do not differ by chance."""
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return there and torch.backends.cpu.get_cpu_capability() in _WIDE
+
+
+def linear(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Rows times a weight on a CPU, or a part of one, as `functional.linear` has it to the last digits."""
+    if weight.dtype != torch.float32 or not served():
+        return functional.linear(states, weight, bias)
+    return torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")  # type: ignore[no-any-return]  # noqa: SLF001
 
 
 def quicker(model: Any) -> Fused:

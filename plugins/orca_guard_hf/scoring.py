@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -130,8 +131,8 @@ def _anchored(rows: Sequence[tuple[int, ...]], prompter: Prompter) -> tuple[tupl
 def _common(*rows: tuple[int, ...]) -> int:
     """How long a beginning all of them share: the first and the last in order share no more than the others do."""
     first, last = min(rows), max(rows)
-    unequal = (n for n, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
-    return next(unequal, min(len(first), len(last)))
+    length = min(len(first), len(last))
+    return bisect_left(range(length), 1, key=lambda n: first[: n + 1] != last[: n + 1])
 
 
 def _likelihoods(

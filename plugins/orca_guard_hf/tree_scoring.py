@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from orca_guard.types import Likelihood
-from orca_guard_hf.attention import blocks_of
+from orca_guard_hf.attention import tree_layout
 from orca_guard_hf.budget import Budget
+from orca_guard_hf.heading import Head
 from orca_guard_hf.network import Memory, Network, kept
 from orca_guard_hf.scoring import Joint
 from orca_guard_hf.transfer import fetched, sent
@@ -102,8 +103,8 @@ def _read(reading: _Reading, wanted: _Wanted, most: int) -> _Noted:
     """Read the next nodes and judge those that are wanted."""
     start, end = reading.next, reading.upto(most)
     lines = wanted.lines(start, end)
-    logits = reading.read(end - start, np.unique(wanted.nodes[lines]))
-    return _Noted(end, lines, wanted.judged(lines, logits))
+    read = reading.read(end - start, np.unique(wanted.nodes[lines]))
+    return _Noted(end, lines, wanted.judged(lines, read, reading.head))
 
 
 class _Reading:
@@ -117,7 +118,7 @@ class _Reading:
         self.memory = trunk.memory
         self._tree = tree
         self._network = network
-        self._dtype = network.model.dtype if network.device.type == "cuda" else torch.float32
+        self.head = network.head
         self._columns: Ints = np.arange(self.next)
 
     def upto(self, most: int) -> int:
@@ -126,17 +127,18 @@ class _Reading:
         return self.next + -(-left // -(-left // most))
 
     def read(self, count: int, wanted: Ints) -> Tensor | None:
-        """Read the next nodes; logits of the wanted ones among them, (wanted, vocabulary)."""
-        tree = self._tree
+        """Read the next nodes; logits or, where there is a head, last states of the wanted ones, (wanted, numbers)."""
+        tree, network = self._tree, self._network
         nodes = np.arange(self.next, self.next + count)
         columns = np.concatenate([self._columns, nodes])
         keep = wanted - self.next if len(wanted) else np.asarray([count - 1])
-        logits, memory = self._network.packed(
+        logits, memory = network.packed(
             torch.from_numpy(tree.tokens[nodes]),
             positions=torch.from_numpy(tree.depths[nodes]),
-            layout=blocks_of(nodes, columns, tree.ends[columns], device=self._network.device, dtype=self._dtype),
+            layout=tree_layout(nodes, columns, tree.ends[columns], device=network.device, dtype=network.model.dtype),
             keep=torch.from_numpy(keep),
             past=self.memory,
+            head=self.head,
         )
         self.next += count
         self._columns, self.memory = columns, memory
@@ -187,11 +189,14 @@ class _Wanted:
         """Where the judgements of nodes `[start, end)` stand."""
         return slice(*np.searchsorted(self.nodes, (start, end)).tolist())
 
-    def judged(self, lines: slice, logits: Tensor | None) -> Callable[[], NDArray[np.float64]]:
-        """What logits of the wanted nodes among these lines say of them, as `_Noted.found`."""
-        if logits is None:
+    def judged(self, lines: slice, read: Tensor | None, head: Head | None) -> Callable[[], NDArray[np.float64]]:
+        """What was read of the wanted nodes says of these lines, as `_Noted.found`."""
+        if read is None:
             return lambda: np.empty((0, 2))
         _, index = np.unique(self.nodes[lines], return_inverse=True)
+        if head is not None:
+            return fetched(head.judged(read, index, self._targets[lines]))
+        logits = read
         targets = sent(torch.from_numpy(self._targets[lines]), logits.device)
         rows = sent(torch.from_numpy(index), logits.device)
         size = _ROWS_CPU if logits.device.type == "cpu" else _ROWS_GPU
@@ -234,11 +239,6 @@ def _judged(table: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
         Both as numbers, (tokens, 2).
     """
     best, found = table.amax(-1, keepdim=True), table[rows, tokens]
-    if table.device.type == "cpu":
-        hits = found == best[rows, 0]
-        tied = hits.nonzero()[:, 0]  # seldom any: so it is not looked at every row which of equals comes first
-        hits[tied] = table[rows[tied]].argmax(-1) == tokens[tied]
-    else:
-        hits = table.argmax(-1)[rows] == tokens
+    hits = table.argmax(-1)[rows] == tokens
     total = (table - best).exp_().sum(-1).log_() + best[:, 0]
     return torch.stack([(found - total[rows]).double(), hits.double()], -1)

@@ -166,6 +166,7 @@ def triple_of(task: Task, answer: Answer, *, system: str) -> Triple:
         right=_right(task.item, answer),
         fault=_fault(answer, texts),
         tokens=answer.tokens[1],
+        cached=sum(step.generation.cached for step in answer.passes),
         asked=task.digest,
     )
 

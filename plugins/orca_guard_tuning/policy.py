@@ -24,6 +24,7 @@ class Cell(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
         accuracy: their share.
         interval: 95 % bounds of it (Clopper and Pearson over clusters).
         tokens: mean tokens an answer.
+        cached: answers that rest on replies kept from an earlier time.
     """
 
     category: str
@@ -33,6 +34,7 @@ class Cell(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accuracy: float
     interval: tuple[float, float]
     tokens: float
+    cached: int = 0
 
 
 class Policy(Table, frozen=True, kw_only=True, forbid_unknown_fields=True):

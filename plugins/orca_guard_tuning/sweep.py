@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -62,8 +63,10 @@ def swept(
     cells: list[Cell] = []
     choices = []
     for category in sorted({category_of(task.item) for task in asked}):
-        samples, costs = _measured([task for task in asked if category_of(task.item) == category], answers)
-        found = {name: _cell(category, name, sample, costs[name]) for name, sample in samples.items()}
+        mine = [task for task in asked if category_of(task.item) == category]
+        samples, costs = _measured(mine, answers)
+        kept = Counter(task.way.name for task in mine if answers[task.id].cached)
+        found = {name: _cell(category, name, sample, costs[name], kept[name]) for name, sample in samples.items()}
         cells += found.values()
         choices.append(_choice(category, found, samples, margin=margin))
     strategies: dict[str, str | tuple[str, ...]] = {choice.category: choice.strategy for choice in choices}
@@ -82,13 +85,14 @@ def _measured(asked: Sequence[Task], answers: Mapping[str, Triple]) -> tuple[dic
     return samples, costs
 
 
-def _cell(category: str, strategy: str, sample: Sample, cost: float) -> Cell:
+def _cell(category: str, strategy: str, sample: Sample, cost: float, cached: int) -> Cell:
     """What cannot be told counts as wrong."""
     low, high = mean(sample).interval(CONFIDENCE)
     right = int(sum(score or 0.0 for score in sample.scores))
     n = len(sample.scores)
     return Cell(category=category, strategy=strategy, n=n, right=right, accuracy=round(right / n, 4),
-                interval=(round(low, 4), round(high, 4)), tokens=round(cost, 2))  # fmt: skip
+                interval=(round(low, 4), round(high, 4)), tokens=round(cost, 2),
+                cached=cached)  # fmt: skip
 
 
 def _choice(category: str, cells: Mapping[str, Cell], samples: Mapping[str, Sample], *, margin: float) -> Choice:

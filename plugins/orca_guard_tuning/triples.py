@@ -48,6 +48,7 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         right: whether the answer is one of them; None where nobody knows.
         fault: why there is no answer to train on, such as `truncated` or `blocked`.
         tokens: that the teacher wrote, where known.
+        cached: how many of the teacher's replies were kept from an earlier time, and not written for this row.
         asked: digest of the prompt and the strategy, so that what has changed is asked again.
         erased: what prompt erasing took away.
     """
@@ -64,6 +65,7 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     right: bool | None = None
     fault: str = ""
     tokens: int = 0
+    cached: int = 0
     asked: str = ""
     erased: Erased | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,8 @@ def test_shares_differ_by_one_item_at_most(found: list[int], world: int, turn: i
     shares = dealt([Weight(n) for n in found], world, turn=turn)
     counts = [len(shares.get(rank, ())) for rank in range(world)]
     assert max(counts) - min(counts) <= 1
-    for grows in (lambda n: n, lambda n: n**2, lambda n: n > 100):  # whatever it is that grows with length
+    ways: list[Callable[[int], int]] = [lambda n: n, lambda n: n**2, lambda n: int(n > 100)]
+    for grows in ways:  # whatever it is that grows with length
         of_ranks = [sum(grows(found[place]) for place in shares.get(rank, ())) for rank in range(world)]
         assert max(of_ranks) - min(of_ranks) <= max(map(grows, found), default=0)
 

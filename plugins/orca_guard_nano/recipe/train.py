@@ -66,7 +66,7 @@ class Recipe:
 STAGES: Final = {
     "first": Recipe(),
     "second": Recipe(
-        stage="second", seed=1, tokens=14_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
+        stage="second", seed=1, tokens=18_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
         drills=0.3, early_drills=0.3,
     ),
     "third": Recipe(

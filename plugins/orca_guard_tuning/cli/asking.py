@@ -84,6 +84,7 @@ def data(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> int
     Examples:
       orca-guard tune sweep chosen-on.jsonl --out policy.toml
       orca-guard tune sweep chosen-on.jsonl --model ./teacher --margin 2 --out policy.toml
+      orca-guard tune sweep more.jsonl --model ./teacher --cache policy.cache --out more.toml
 
     \b
     Exit codes: 0 the policy is written, 2 wrong usage or bad input, 3 some could not be asked, so
@@ -100,6 +101,8 @@ def data(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> int
     metavar="POINTS",
     help="Take the cheapest strategy within so many points of the best.",
 )
+@click.option("--cache", type=PATH, metavar="DIR", help="Ask only what is not kept here; else beside it.")
+@click.option("--no-cache", is_flag=True, help="Ask for every reply, and keep none.")
 @_STRATEGY
 @_MESSAGES
 @_TEACHER
@@ -119,6 +122,7 @@ def sweep(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> in
         key: options.pop(key)
         for key in ("answers", "margin", "strategies", "messages", "teacher", "dry_run", "as_json")
     }
+    cache = _cache(out, options.pop("cache"), without=options.pop("no_cache"), teacher=taken["teacher"])
     items = read_prompts(prompts)
     check_gold(items)
     asked = tasks(items, _ways(ctx, taken["strategies"], taken["messages"]))
@@ -126,12 +130,31 @@ def sweep(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> in
         _show_plan(asked, as_json=taken["as_json"])
         return ExitCode.DONE
     answers = taken["answers"] or out.with_name(f"{out.stem}.answers.jsonl")
-    found, errors = _answered(ctx, asked, answers, taken["teacher"], options)
+    found, errors = _answered(ctx, asked, answers, taken["teacher"], options, cache=cache)
+    _say_what_was_kept(found)
     if errors:
         _show_counts(asked, found, errors, as_json=taken["as_json"])
         return ExitCode.INCONCLUSIVE
     _write_policy(asked, found, out, margin=taken["margin"] / 100, as_json=taken["as_json"])
     return ExitCode.DONE
+
+
+def _cache(out: Path, named: Path | None, *, without: bool, teacher: str | None) -> Path | None:
+    """Where a sweep keeps replies; a function's are not kept, for nothing tells one function from another."""
+    if named and without:
+        raise click.UsageError("--cache and --no-cache do not go together")
+    if teacher:
+        if named:
+            raise click.UsageError("--cache goes with a model, and --teacher names a function")
+        return None
+    return None if without else named or out.with_name(f"{out.stem}.cache")
+
+
+def _say_what_was_kept(found: Mapping[str, Triple]) -> None:
+    from orca_guard.cli.show import note  # noqa: PLC0415  # as above
+
+    if kept := sum(bool(triple.cached) for triple in found.values()):
+        note(f"{kept} of {len(found)} answers rest on replies kept from earlier sweeps (--no-cache asks for all anew)")
 
 
 def _write_policy(
@@ -180,7 +203,13 @@ def _ways(
 
 
 def _answered(
-    ctx: click.Context, asked: Sequence[Task], out: Path, teacher: str | None, options: dict[str, Any]
+    ctx: click.Context,
+    asked: Sequence[Task],
+    out: Path,
+    teacher: str | None,
+    options: dict[str, Any],
+    *,
+    cache: Path | None = None,
 ) -> tuple[dict[str, Triple], Counter[str]]:
     """The triples of all tasks, those that were there and those asked now; and why some have none."""
     from orca_guard.cli.show import note, progress  # noqa: PLC0415  # as above
@@ -188,7 +217,7 @@ def _answered(
     from orca_guard_tuning.teachers import NOTHING  # noqa: PLC0415
     from orca_guard_tuning.triples import TripleFile  # noqa: PLC0415
 
-    identity, ask = _teacher(ctx, asked, teacher, options)
+    identity, ask = _teacher(ctx, asked, teacher, options, cache)
     errors = Counter[str]()
     with TripleFile(out, asked={task.id: task.digest for task in asked}, identity=identity) as file:
         todo = [task for task in asked if task.id not in file.done]
@@ -220,13 +249,13 @@ _Ask = Callable[["Sequence[Task]"], "Iterator[tuple[Task, Answer, str]]"]
 
 
 def _teacher(
-    ctx: click.Context, asked: Sequence[Task], teacher: str | None, options: dict[str, Any]
+    ctx: click.Context, asked: Sequence[Task], teacher: str | None, options: dict[str, Any], cache: Path | None
 ) -> tuple[dict[str, Any], _Ask]:
     """What identifies the teacher, and what asks it."""
     from orca_guard_tuning.collect import identity_of  # noqa: PLC0415  # as above
 
     ways = list({task.way.name: task.way for task in asked}.values())
-    told, ask = _programmed(teacher, options) if teacher else _modelled(ctx, ways, options)
+    told, ask = _programmed(teacher, options) if teacher else _modelled(ctx, ways, options, cache)
     return identity_of(told, ways), ask
 
 
@@ -250,11 +279,16 @@ def _programmed(teacher: str, options: Mapping[str, Any]) -> tuple[dict[str, Any
     return identity, ask
 
 
-def _modelled(ctx: click.Context, ways: Sequence[Way], options: dict[str, Any]) -> tuple[dict[str, Any], _Ask]:
-    import msgspec  # noqa: PLC0415  # as above
+def _modelled(
+    ctx: click.Context, ways: Sequence[Way], options: dict[str, Any], cache: Path | None
+) -> tuple[dict[str, Any], _Ask]:
+    from dataclasses import replace  # noqa: PLC0415  # as above
+
+    import msgspec  # noqa: PLC0415
 
     from orca_guard.api import load, table_of  # noqa: PLC0415
     from orca_guard.assembly import lasting  # noqa: PLC0415
+    from orca_guard.cache import AnswerCache  # noqa: PLC0415
     from orca_guard.cli.show import note, stderr  # noqa: PLC0415
     from orca_guard_tuning.collect import ask as asked  # noqa: PLC0415
     from orca_guard_tuning.teachers import narrowed  # noqa: PLC0415
@@ -266,6 +300,8 @@ def _modelled(ctx: click.Context, ways: Sequence[Way], options: dict[str, Any]) 
         pipeline = load(table, host=host_of(ctx), **from_json(options))
     for notice in pipeline.notices:
         note(notice)
+    if cache is not None:
+        pipeline = replace(pipeline, before=AnswerCache(cache).over(pipeline.model))
 
     def ask(todo: Sequence[Task]) -> Iterator[tuple[Task, Answer, str]]:
         for task, answer in asked(todo, pipeline):

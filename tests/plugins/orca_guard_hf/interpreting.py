@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 
-LEAST = "3.9"
+LEAST = "3.7.1"
 """Interpreters of earlier versions do not go with the numpy of today."""
 
 
@@ -16,7 +16,7 @@ LEAST = "3.9"
 def kernels() -> ModuleType:
     """The kernels, interpreted.
 
-    Triton is no package of the tests' own: it takes 290 MB to download and a gigabyte on disk. `make test-kernels`
+    Triton is no package of the tests' own: it takes 200 MB to download and much more on disk. `make test-kernels`
     installs it and runs what asks for this.
     """
     if torch.cuda.is_available():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,22 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from orca_guard.errors import BadInput, ModelFailed, PromptTooLong
 from orca_guard.types import Failure, Health, Score, Scores
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.model import HFModel
 from orca_guard_hf.scoring import fitted, score
+from orca_guard_hf.tree import tree_of
 from orca_guard_hf.tree_scoring import TreeScorer
 from tests.plugins.orca_guard_hf.architectures import FITTING, UNFIT, write
 from tests.plugins.orca_guard_hf.conftest import WORDS, ask, open_model
 
-DATA = Path(__file__).parents[4] / "shared" / "data" / "truthfulqa" / "mc_task.json"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+DATA = SHARED / "truthfulqa" / "mc_task.json"
+HELLASWAG = SHARED / "hellaswag" / "hellaswag_val_sample.jsonl"
+NANO = Path(__file__).parents[3] / "plugins" / "orca_guard_nano" / "weights" / "tokenizer.json"
 HEADER = "Q: how quick is a fox?\nA: as quick as seven dozen lazy wizards.\n\n"
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(" ".join)
@@ -154,9 +159,26 @@ def truthfulqa() -> list[Score]:
     ]
 
 
-@pytest.mark.parametrize("source", ["made up", "TruthfulQA"])
+def hellaswag(count: int) -> list[Score]:
+    if not HELLASWAG.is_file():
+        pytest.skip("HellaSwag is not beside the project")
+    rows = [json.loads(line) for line in HELLASWAG.read_text("utf-8").splitlines()[:count]]
+    return [
+        Score(context=f"{r['activity_label']}: {r['ctx']}", continuations=tuple(f" {e}" for e in r["endings"]))
+        for r in rows
+    ]
+
+
+SOURCES: dict[str, Callable[[], list[Score]]] = {
+    "made up": lambda: requests_of(header=HEADER, questions=15),
+    "TruthfulQA": truthfulqa,
+    "HellaSwag": lambda: hellaswag(60),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_what_is_shared_is_read_once(tiny: Path, source: str) -> None:
-    requests = truthfulqa() if source == "TruthfulQA" else requests_of(header=HEADER, questions=15)
+    requests = SOURCES[source]()
     model = open_model(tiny)
     model.network.model.config.max_position_embeddings = 2048
     model = replace(model, limits=replace(model.limits, context=2048))
@@ -166,6 +188,29 @@ def test_what_is_shared_is_read_once(tiny: Path, source: str) -> None:
     assert all(isinstance(reply, Scores) for reply in replies)
     least = len(prefixes(requests, model))
     assert least <= model.network.forwarded - before <= 1.03 * least
+
+
+@pytest.mark.parametrize("unit", ["tokens", "words", "characters"])
+def test_hellaswag_shares_too_little_to_be_read_three_times_as_fast(unit: str) -> None:
+    """Each beginning of a text but the whole has to be read, once: what follows is judged, or is needed for that.
+
+    A scorer that reads every text alone comes to no three times as much, whatever its texts are made of.
+    """
+    tokens = Tokenizer.from_file(str(NANO))
+    cut: dict[str, Callable[[str], Sequence[Any]]] = {
+        "tokens": lambda text: tokens.encode(text).ids,
+        "words": str.split,
+        "characters": list,
+    }
+    asked = [f"{r.context}{c}" for r in hellaswag(400) for c in r.continuations]
+    rows = {tuple(cut[unit](text)[:-1]) for text in asked}
+    alone = sum(map(len, rows))
+    assert 2 < alone / len(tree_of(numbered(rows))) < 2.3
+
+
+def numbered(rows: Iterable[tuple[Any, ...]]) -> list[list[int]]:
+    numbers: dict[Any, int] = {}
+    return [[numbers.setdefault(one, len(numbers)) for one in row] for row in rows]
 
 
 def test_a_shared_beginning_is_remembered_and_changes_nothing(tiny: Path) -> None:
@@ -215,7 +260,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     forward = small.network.packed
 
     def scarce(ids: torch.Tensor, **more: Any) -> Any:
-        if len(ids) > 40:
+        if len(ids) > 50:
             forward(ids, **more)
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4.00 GiB")
         return forward(ids, **more)
@@ -223,7 +268,7 @@ def test_out_of_memory_halves_the_budget_and_goes_on(
     monkeypatch.setattr(small.network, "packed", scarce)
     requests = requests_of(header=HEADER, questions=15)
     replies = ask(small, *requests)
-    assert "Out of memory: going on with at most 40 tokens at once." in caplog.messages
+    assert "Out of memory: going on with at most 48 tokens at once." in caplog.messages
     for one, other in zip(replies, ask(model, *requests), strict=True):
         close(one, other)
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from orca_guard.contracts import ModelSpec
 from orca_guard.errors import BadInput
 from orca_guard.types import Score
 from orca_guard_hf.model import HFModel
+from orca_guard_hf.placement import place
 from tests.plugins.orca_guard_hf.conftest import ask, open_model, user
 
 INTERLEAVED: dict[str, str | int] = {
@@ -117,3 +120,50 @@ def test_wishes_that_cannot_be_met(tiny: Path, more: dict[str, Any], says: str) 
     with pytest.raises(BadInput, match=says) as caught:
         open_model(tiny, **more)
     assert "\n" not in str(caught.value)
+
+
+# --- several processes on one machine ----------------------------------------------------------
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """As many GPUs as said, before this process of a launcher."""
+
+    def pretend(count: int, **environ: str) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("count", "rank", "device"),
+    [(0, "1", "cpu"), (4, None, "cuda:0"), (4, "0", "cuda:0"), (4, "3", "cuda:3"), (1, "3", "cuda:0")],
+)
+def test_each_process_takes_a_gpu_of_its_own(
+    gpus: Callable[..., None], count: int, rank: str | None, device: str
+) -> None:
+    """One that sees a single GPU was given it by its launcher."""
+    gpus(count, **({"LOCAL_RANK": rank} if rank else {}))
+    assert str(place(ModelSpec(reference="x")).device) == device
+
+
+def test_more_processes_than_gpus_are_refused(gpus: Callable[..., None]) -> None:
+    gpus(2, LOCAL_RANK="2")
+    with pytest.raises(BadInput, match="process 2 of this machine has no GPU to itself: there are 2"):
+        place(ModelSpec(reference="x"))
+
+
+def test_processes_do_not_each_spread_over_all_gpus(gpus: Callable[..., None]) -> None:
+    gpus(2, LOCAL_RANK="1", LOCAL_WORLD_SIZE="2")
+    with pytest.raises(BadInput, match="'auto' spreads over all GPUs"):
+        place(ModelSpec(reference="x", device_map="auto"))
+    assert place(ModelSpec(reference="x", device_map="auto", max_memory={"1": "9GiB"})).device_map == "auto"
+    gpus(2, LOCAL_RANK="0", LOCAL_WORLD_SIZE="1")
+    assert place(ModelSpec(reference="x", device_map="auto")).device_map == "auto"
+    gpus(0, LOCAL_RANK="1", LOCAL_WORLD_SIZE="2")
+    assert place(ModelSpec(reference="x", device_map="auto")).device_map == "auto"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from orca_guard_hf.attention import Blocks, blocks_of
+from orca_guard_hf.attention import Layout, _blocks, tree_layout
 from orca_guard_hf.tree import Tree, tree_of, trunk_of
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=7).map(tuple), min_size=1, max_size=12)
@@ -34,7 +34,7 @@ def ancestry(tree: Tree) -> NDArray[np.bool_]:
     return seen
 
 
-def looks(blocks: Blocks, *, new: int, columns: int) -> NDArray[np.bool_]:
+def looks(blocks: Layout, *, new: int, columns: int) -> NDArray[np.bool_]:
     """Which columns each new token gets something of, seen by what comes out when every column says who it is."""
     key, value = torch.zeros(1, 1, columns, 4), torch.eye(columns)[None, None]
     out = blocks.attend(torch.zeros(1, 1, new, 4), key, value, scale=1.0)
@@ -49,8 +49,10 @@ def test_a_node_looks_at_its_ancestors_and_itself(rows: list[tuple[int, ...]], a
     nodes = np.arange(start, min(start + more, len(tree)))
     before = np.arange(start)[tree.open_after(np.arange(start), start)]
     columns = np.concatenate([before, nodes])
-    blocks = blocks_of(nodes, columns, tree.ends[columns], device=torch.device("cpu"))
-    assert (looks(blocks, new=len(nodes), columns=len(columns)) == ancestry(tree)[nodes][:, columns]).all()
+    cpu = torch.device("cpu")
+    for layout in (tree_layout, _blocks):
+        blocks = layout(nodes, columns, tree.ends[columns], device=cpu, dtype=torch.float32)
+        assert (looks(blocks, new=len(nodes), columns=len(columns)) == ancestry(tree)[nodes][:, columns]).all()
 
 
 @given(ROWS, st.integers(0, 80))
