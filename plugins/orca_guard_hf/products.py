@@ -19,7 +19,7 @@ _USUAL = 64
 
 
 def served() -> bool:
-    """Whether oneDNN is here and faster: known from what the machine is, so that last digits do not differ by chance."""
+    """Whether oneDNN is here and faster: known from what the machine is, so that no digit is left to chance."""
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return there and torch.backends.cpu.get_cpu_capability() in _WIDE
 
