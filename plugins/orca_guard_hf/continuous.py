@@ -12,6 +12,7 @@ from torch import Tensor
 
 from orca_guard.contracts import Reported
 from orca_guard.types import Failure, Generate, Generation, Partial
+from orca_guard_hf.abreast import Run
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.feed import Feed
 from orca_guard_hf.growing import (
@@ -28,7 +29,7 @@ from orca_guard_hf.growing import (
 )
 from orca_guard_hf.network import Network
 from orca_guard_hf.prompting import Prompter
-from orca_guard_hf.slots import Run, Shelf
+from orca_guard_hf.slots import Shelf
 from orca_guard_hf.transfer import sent
 from orca_guard_hf.tree import Ints
 
@@ -132,6 +133,7 @@ class Continuous:
                 self._flight = None
                 self._shelf.give(self._slots)
                 return
+            self._arrange()
             self._close_ranks()
             yield from self._advance()
 
@@ -179,11 +181,24 @@ class Continuous:
         return len(self._going) < self._slots.count
 
     def _seat(self, row: Row) -> None:
-        """In the free slot whose last text begins most like it, or else in the first free one."""
+        """In the free slot whose last text begins most like it, or else among texts of about its length."""
         free = [slot for slot in range(self._slots.count) if slot not in self._going]
         shared = self._memory.shared(row.prompt.ids)
-        slot = max(free, key=lambda slot: (shared[slot] if shared[slot] >= _WORTH else 0, -slot))
+        away = abs(self._slots.lengths() - len(row.prompt.ids))
+        slot = max(free, key=lambda slot: (shared[slot] if shared[slot] >= _WORTH else 0, -away[slot], -slot))
         self._going[slot] = _Place(row, slot)
+
+    def _arrange(self) -> None:
+        """Put prompts of like length side by side that have not begun to be read, where no slot holds part of them."""
+        fresh = [place for place in self._going.values() if not place.reading]
+        fresh = [place for place in fresh if self._memory.shared(place.row.prompt.ids)[place.slot] < _WORTH]
+        if len(fresh) < 2 or self._slots.by_kernel:  # noqa: PLR2004  # one is where it is
+            return
+        lengths = self._slots.lengths()
+        slots = sorted((self._going.pop(place.slot).slot for place in fresh), key=lambda slot: (lengths[slot], slot))
+        for slot, place in zip(slots, sorted(fresh, key=lambda place: place.length), strict=True):
+            place.slot = slot
+            self._going[slot] = place
 
     def _leave(self, place: _Place) -> None:
         del self._going[place.slot]
@@ -192,14 +207,18 @@ class Continuous:
             self._memory.forget(place.slot)
 
     def _close_ranks(self) -> None:
-        """Move answers from high slots to low ones when few are left: single tokens attend over all lower slots."""
-        while not self._slots.by_kernel and (top := max(self._going)) >= len(self._going) + len(self._going) // 4:
-            place = self._going.pop(top)
-            place.slot = next(slot for slot in range(top) if slot not in self._going)
-            if place.reading:
-                self._slots.copy(top, place.slot, tokens=int(self._memory.held[top]))
-                self._memory.move(top, place.slot)
-            self._going[place.slot] = place
+        """Let answers change places with what lies idle before them in a group: tokens attend over all lower slots."""
+        for group in self._slots.groups if not self._slots.by_kernel else ():
+            mine = sorted(slot for slot in self._going if slot in group.slots)
+            idle = (slot for slot in group.slots if slot not in self._going)
+            for target, source in zip(idle, reversed(mine), strict=False):
+                if target > source:
+                    break
+                place = self._going.pop(source)
+                place.slot = target
+                self._slots.swap(source, target)
+                self._memory.swap(source, target)
+                self._going[target] = place
 
     # --- a step --------------------------------------------------------------------------------
 
@@ -231,13 +250,15 @@ class Continuous:
         Only where the device chooses all of them, and nobody waits to be read otherwise. Who ends with this token has
         been read once too often then, into a place that is not looked at again.
         """
+        if not self._slots.lasting:
+            return None
         some = [n for n, place in enumerate(flight.places) if not place.row.over]
         if len(some) < len(self._going) or any(flight.places[n].row.sampler is not None for n in some):
             return None
         some = [n for n in some if len(flight.places[n].row.ids) + 1 < flight.places[n].row.limit]
         places = [flight.places[n] for n in some]
         runs = [Run(place.slot, flight.runs[n].end, (0,)) for n, place in zip(some, places, strict=True)]
-        if not runs or self._slots.length < max(run.end for run in runs):
+        if not runs or any(run.end > self._slots.group(run.slot).length for run in runs):
             return None
         ids = flight.best.ids
         if len(some) < len(ids):
@@ -252,8 +273,8 @@ class Continuous:
 
     def _read(self, most: int) -> _Flight:
         """A forward of at most so many tokens."""
-        self._slots.fit(max(place.length for place in self._going.values()), longest=self._longest)
-        self._memory.fit(self._slots.length)
+        self._slots.fit({place.slot: place.length for place in self._going.values()}, longest=self._longest)
+        self._memory.fit(self._slots.lengths())
         for place in self._going.values():
             if not place.reading:
                 self._begin(place)
@@ -262,7 +283,7 @@ class Continuous:
         for run in runs:
             self._memory.keep(run)
         ready = [number for number, run in enumerate(runs) if run.end == self._going[run.slot].length]
-        logits = (logits if len(ready) == len(runs) else logits[ready]).float()
+        logits = logits if len(ready) == len(runs) else logits[ready]
         runs = [runs[number] for number in ready]
         return _Flight(runs, [self._going[run.slot] for run in runs], logits, likeliest(logits))
 
@@ -330,18 +351,17 @@ class _Memory:
         self.held[run.slot] = run.end
         self._known[run.slot] = max(int(self._known[run.slot]), run.end)
 
-    def move(self, source: int, target: int) -> None:
-        """A slot's text now lies in another."""
+    def swap(self, one: int, other: int) -> None:
+        """Each of two slots now holds what the other held."""
         for table in (self._ids, self._known, self.held):
-            table[target] = table[source]
-        self.forget(source)
+            table[[one, other]] = table[[other, one]]
 
     def forget(self, slot: int) -> None:
         """Nothing of a slot is of use."""
         self._known[slot] = self.held[slot] = 0
 
-    def fit(self, length: int) -> None:
-        """Slots have this length now."""
-        more = max(length - self._ids.shape[1], 0)
-        self._ids = np.pad(self._ids[:, :length], ((0, 0), (0, more)), constant_values=-1)
-        self._known, self.held = np.minimum(self._known, length), np.minimum(self.held, length)
+    def fit(self, lengths: Ints) -> None:
+        """Slots have room for so many tokens now, (slots,)."""
+        if (most := int(lengths.max())) != (columns := self._ids.shape[1]):
+            self._ids = np.pad(self._ids[:, :most], ((0, 0), (0, max(most - columns, 0))), constant_values=-1)
+        self._known, self.held = np.minimum(self._known, lengths), np.minimum(self.held, lengths)

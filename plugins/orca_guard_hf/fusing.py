@@ -26,6 +26,11 @@ def fusible(model: Any) -> Fused:
     """The layers of a model, on one CUDA device, that may be computed otherwise; each is tried on numbers of chance."""
     found = [_norm(module) for module in model.modules() if type(module).__name__.endswith(_NORM)]
     found.append(_head(model.get_output_embeddings()))
+    return tried(found)
+
+
+def tried(found: Sequence[_Layer | None]) -> Fused:
+    """Those that give a layer's own numbers."""
     return [(module, kernel) for module, kernel in filter(None, found) if _same(module, kernel)]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from orca_guard_hf.products import linear
 from orca_guard_hf.tree import Ints
 
 _WIDTH = 2048
@@ -83,7 +83,7 @@ class Head:
         """Of a part of the vocabulary, in single precision, (states, part)."""
         weight, bias = self.layer.weight, self.layer.bias
         part = slice(start, start + _WIDTH)
-        return functional.linear(states, weight[part], None if bias is None else bias[part]).float()
+        return linear(states, weight[part], None if bias is None else bias[part]).float()
 
 
 def head_of(model: Any) -> Head | None:

@@ -18,6 +18,7 @@ from orca_guard_hf.attention import Layout, configs_of, packed
 from orca_guard_hf.budget import keep_freed_memory
 from orca_guard_hf.fusing import Fused, fused, fusible
 from orca_guard_hf.heading import Head, head_of
+from orca_guard_hf.products import quicker
 from orca_guard_hf.transfer import sent
 
 Memory: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
@@ -144,14 +145,16 @@ class Network:
 
     @contextmanager
     def _faster(self) -> Iterator[None]:
-        """Kernels that stand in for several where everything lies on one GPU."""
-        if not self.on_one_gpu:
-            yield
-            return
+        """Kernels that stand in for several where everything lies on one GPU, and better ones on a CPU."""
         if self._fused is None:
-            self._fused = fusible(self.model) if find_spec("triton") else ()
-        with fused(self._fused), sdpa_kernel(_KERNELS):
+            self._fused = self._found()
+        with fused(self._fused), sdpa_kernel(_KERNELS) if self.on_one_gpu else nullcontext():
             yield
+
+    def _found(self) -> Fused:
+        if self.on_one_gpu:
+            return fusible(self.model) if find_spec("triton") else ()
+        return quicker(self.model) if self.device.type == "cpu" else ()
 
     def rows(
         self, texts: Sequence[Sequence[int]], *, pad: int, side: Literal["left", "right"]

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
+from orca_guard_hf.abreast import Run
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.network import Network, vocabulary_of
 from orca_guard_hf.scoring import Joint
-from orca_guard_hf.slots import Run, Slots
+from orca_guard_hf.slots import Slots
 from orca_guard_hf.tree_scoring import TreeScorer
 
 SHORT, LONGEST = 64, 1024
@@ -88,7 +89,7 @@ def _by_tree(rows: Sequence[tuple[int, ...]], network: Network) -> Iterator[tupl
 def _by_slots(rows: Sequence[tuple[int, ...]], network: Network) -> Iterator[tuple[int, int, float]]:
     """The same of some tokens, as texts grow side by side: two long runs of each, then token by token."""
     slots = Slots(network, count=len(rows))
-    slots.fit(max(map(len, rows)))
+    slots.fit(dict(enumerate(map(len, rows))))
     edges = [[0, len(row) // 2, *range(len(row) - _SINGLE - 1, len(row))] for row in rows]
     for step in range(len(edges[0]) - 1):
         runs = [

@@ -16,7 +16,8 @@ from torch import Tensor
 from orca_guard_hf.network import Network
 
 if TYPE_CHECKING:
-    from orca_guard_hf.slots import Run, Slots
+    from orca_guard_hf.abreast import Run
+    from orca_guard_hf.slots import Slots
 
 log = logging.getLogger("orca_guard")
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,31 +13,21 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
-from orca_guard_hf.attention import Layout, attention, bias_of
+from orca_guard_hf.abreast import Abreast, Group, Run, abreast, causal
+from orca_guard_hf.attention import Layout, attention
 from orca_guard_hf.network import Network
 from orca_guard_hf.transfer import sent
+from orca_guard_hf.tree import Ints
 
 if TYPE_CHECKING:
     from orca_guard_hf.replaying import Each, Replays
 
-_ROUND, _ROUND_GPU, _SLACK = 32, 256, 96
-"""Columns that slots grow by, and columns too many that they put up with."""
+GROUP = 16
+"""Slots in a group: more multiply faster, fewer have less that is no token's."""
+_ROUND_GPU = 256
+"""Columns that slots grow by where a kernel looks at what they hold only."""
 _LONG = 512
 """Columns from which on a run of tokens is not read token by token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """New tokens of one text: they go to this slot, from this position on."""
-
-    slot: int
-    start: int
-    tokens: tuple[int, ...]
-
-    @property
-    def end(self) -> int:
-        """One past the last position."""
-        return self.start + len(self.tokens)
 
 
 class Slots(Cache):
@@ -49,25 +38,36 @@ class Slots(Cache):
         count: texts at once.
 
     Attributes:
-        length: tokens that every slot has room for.
         by_kernel: whether each token looks at just what its slot holds, whichever slot that is.
+        groups: where the slots are; a single one for a kernel.
     """
 
     def __init__(self, network: Network, *, count: int) -> None:
         super().__init__(layers=[])
         self.count = count
-        self.length = 0
         self._network = network
         self.by_kernel = bool(count) and kernels_serve(network)
-        self._tables_of = count + self.by_kernel  # one more for tokens of no text
-        self._layers = [(self._blank(keys, 0), self._blank(values, 0)) for keys, values in network.sample]
+        if self.by_kernel:  # one more for tokens of no text
+            self.groups = [Group(network.sample, first=0, count=count + 1)]
+        else:
+            starts = range(0, count, GROUP)
+            self.groups = [Group(network.sample, first=s, count=min(GROUP, count - s)) for s in starts]
         self._where = torch.empty(2, 0, dtype=torch.long)
+        self._layout: Layout | None = None
         self._replays: Replays | None = None
 
     @property
     def lasting(self) -> bool:
         """Whether forwards over these tables have been captured, so that they are worth keeping."""
         return self._replays is not None
+
+    def group(self, slot: int) -> Group:
+        """Where a slot is."""
+        return next(group for group in self.groups if slot in group.slots)
+
+    def lengths(self) -> Ints:
+        """Tokens that each slot has room for, (slots,)."""
+        return np.asarray([self.group(slot).length for slot in range(self.count)], dtype=np.int64)
 
     def read(self, runs: Sequence[Run]) -> Tensor:
         """Read the tokens of every run, one run a slot; logits after the last of each, (runs, vocabulary).
@@ -76,21 +76,27 @@ class Slots(Cache):
         """
         if self._replays is not None and (logits := self._replays.read(runs)) is not None:
             return logits
+        order = sorted(range(len(runs)), key=lambda n: (len(runs[n].tokens) > 1, runs[n].slot))
+        keep = np.empty(len(runs), dtype=np.int64)
+        runs = [runs[n] for n in order]
         counts = [len(run.tokens) for run in runs]
+        ends = np.cumsum(counts)
+        keep[order] = ends - 1
         positions = np.concatenate([np.arange(run.start, run.end) for run in runs])
         where = np.stack([np.repeat([run.slot for run in runs], counts), positions])
         device = self._network.device
         there = sent(torch.from_numpy(where), device)
+        places, groups = (ends - counts).tolist(), [self.group(run.slot) for run in runs]
         return self.forward(
             torch.tensor([token for run in runs for token in run.tokens]),
             where=there,
-            layout=_by_token(runs, there) if self.by_kernel else _layout_of(runs, columns=self.length, device=device),
-            keep=torch.from_numpy(np.cumsum(counts) - 1),
+            layout=_by_token(runs, there) if self.by_kernel else abreast(runs, places, groups, device=device),
+            keep=torch.from_numpy(keep),
         )
 
     def forward(self, ids: Tensor, *, where: Tensor, layout: Layout, keep: Tensor, counted: bool = True) -> Tensor:
         """One forward of tokens that go to these slots and positions, (2, tokens); logits of those to keep."""
-        self._where = where
+        self._where, self._layout = where, layout
         return self._network.packed_into(self, ids, positions=where[1], layout=layout, keep=keep, counted=counted)
 
     def follow(self, runs: Sequence[Run], ids: Tensor) -> Tensor | None:
@@ -108,59 +114,52 @@ class Slots(Cache):
     def copy(self, source: int, target: int, *, tokens: int) -> None:
         """Let one slot begin as another does."""
         if source != target and tokens:
-            for table in self._tables():
-                table[target, :, :tokens] = table[source, :, :tokens]
+            for new, old in zip(self.group(target).tables(target), self.group(source).tables(source), strict=True):
+                new[:, :tokens] = old[:, :tokens]
+
+    def swap(self, one: int, other: int) -> None:
+        """Let two slots of a group hold each what the other held."""
+        for here, there in zip(self.group(one).tables(one), self.group(other).tables(other), strict=True):
+            kept = here.clone()
+            here.copy_(there)
+            there.copy_(kept)
 
     def clear(self, slot: int) -> None:
         """Leave nothing in a slot."""
-        for table in self._tables():
-            table[slot] = 0
+        for table in self.group(slot).tables(slot):
+            table.zero_()
 
-    def fit(self, length: int, *, longest: int = 0) -> None:
-        """Be as long as the longest text, or not much longer: products are fast over tables that they use up whole.
+    def fit(self, lengths: Mapping[int, int], *, longest: int = 0) -> None:
+        """Have room for texts of these lengths, by slot.
 
         A kernel looks at no more of a table than there is in it; for it they are made once, for the `longest` to come.
+        Elsewhere memory is reserved for that.
         """
         if self.by_kernel:
-            self._grow(max(length, longest))
-        elif not self.length - _SLACK <= length <= self.length:
-            self._resize(-(-length // _ROUND) * _ROUND)
+            self._grow(max(*lengths.values(), longest))
+            return
+        for group in self.groups:
+            if own := [length for slot, length in lengths.items() if slot in group.slots]:
+                group.fit(max(own), longest=longest)
 
     def _grow(self, length: int) -> None:
-        if length > self.length:
+        (group,) = self.groups
+        if length > group.length:
             self._replays = None
-            self._resize(-(-length // _ROUND_GPU) * _ROUND_GPU)
+            group.resize(-(-length // _ROUND_GPU) * _ROUND_GPU)
             self._replays = replays_of(self._network, self)
 
-    def _resize(self, wanted: int) -> None:
-        if wanted != self.length:
-            common = min(wanted, self.length)
-            for number, pair in enumerate(self._layers):
-                fitted = [self._blank(table, wanted) for table in pair]
-                for new, old in zip(fitted, pair, strict=True):
-                    new[:, :, :common] = old[:, :, :common]
-                self._layers[number] = (fitted[0], fitted[1])
-            self.length = wanted
-
-    def _tables(self) -> Iterator[Tensor]:
-        return chain.from_iterable(self._layers)
-
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> Any:
-        """Write a layer's new keys and values, (1, heads, new, width), where they belong; all there is, by slot."""
-        keys, values = self._layers[layer_idx]
+        """Write a layer's new keys and values, (1, heads, new, width), where they belong; what attention is given."""
+        if isinstance(self._layout, Abreast):
+            self._layout.write(layer_idx, key_states, value_states)
+            return key_states, value_states
+        from orca_guard_hf.kernels import put_each  # noqa: PLC0415  # needs Triton
+
+        keys, values = self.groups[0].layers[layer_idx]
         slots, positions = self._where.to(keys.device)
-        if self.by_kernel:
-            from orca_guard_hf.kernels import put_each  # noqa: PLC0415  # needs Triton
-
-            put_each((keys, values), (key_states, value_states), slots=slots, positions=positions)
-            return keys, values
-        keys[slots, :, positions] = key_states[0].transpose(0, 1)
-        values[slots, :, positions] = value_states[0].transpose(0, 1)
+        put_each((keys, values), (key_states, value_states), slots=slots, positions=positions)
         return keys, values
-
-    def _blank(self, like: Tensor, length: int) -> Tensor:
-        """Zeros, because what is masked still gets multiplied."""
-        return torch.zeros(self._tables_of, like.shape[1], length, like.shape[3], dtype=like.dtype, device=like.device)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:  # noqa: ARG002  # as transformers calls it
         """Positions are given with every forward, so nothing may be derived from a length."""
@@ -213,7 +212,7 @@ def _long(runs: Sequence[Run], device: torch.device) -> Iterator[tuple[int, Run,
     places = np.cumsum([0, *(len(run.tokens) for run in runs)]).tolist()
     for place, run in zip(places, runs, strict=False):
         if run.end > _LONG and len(run.tokens) > 1:
-            yield place, run, sent(_causal(run), device)
+            yield place, run, sent(causal(run), device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,34 +237,6 @@ class _Mixed:
         return out
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Single tokens attend together, each to its own slot; longer runs one by one, each causally.
-
-    Attributes:
-        single: places in the packed row, and the slots, of single tokens.
-        bias: of those, (slots, 1, 1, columns).
-        longer: place in the packed row, run, and bias of the others.
-    """
-
-    single: tuple[Tensor, Tensor]
-    bias: Tensor
-    longer: tuple[tuple[int, Run, Tensor], ...]
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, *, scale: float) -> Tensor:
-        """Every new token over its own slot, (1, heads, new, width)."""
-        out = query.new_empty(*query.shape[:-1], value.shape[-1])
-        if top := len(self.bias):
-            places, slots = (part.to(query.device) for part in self.single)
-            asked = query[0, :, places].transpose(0, 1)[:, :, None]
-            if len(slots) < top:
-                asked = query.new_zeros(top, *asked.shape[1:]).index_copy_(0, slots, asked)
-            given = attention(asked, key[:top], value[:top], self.bias.to(query.device), scale=scale)
-            out[0, :, places] = given[slots, :, 0].transpose(0, 1)
-        _attend_runs(self.longer, query, key, value, out, scale)
-        return out
-
-
 def _attend_runs(  # noqa: PLR0917  # three tensors, and where they go
     runs: Sequence[tuple[int, Run, Tensor]], query: Tensor, key: Tensor, value: Tensor, out: Tensor, scale: float
 ) -> None:
@@ -274,24 +245,3 @@ def _attend_runs(  # noqa: PLR0917  # three tensors, and where they go
         new = slice(place, place + len(run.tokens))
         seen, told = key[mine, :, : run.end], value[mine, :, : run.end]
         out[:, :, new] = attention(query[:, :, new], seen, told, bias.to(query.device), scale=scale)
-
-
-def _layout_of(runs: Sequence[Run], *, columns: int, device: torch.device) -> _Layout:
-    """Made where the first layer lies; layers elsewhere fetch it."""
-    places = np.cumsum([0, *(len(run.tokens) for run in runs)]).tolist()
-    placed = list(zip(places, runs, strict=False))
-    single = sorted(((run.slot, place, run.end) for place, run in placed if len(run.tokens) == 1))
-    slots, at, ends = torch.tensor(single, dtype=torch.long).view(-1, 3).unbind(1)
-    lengths = torch.ones(int(slots.max()) + 1 if single else 0, dtype=torch.long).index_copy_(0, slots, ends)
-    longer = ((place, run, _causal(run).to(device)) for place, run in placed if len(run.tokens) > 1)
-    return _Layout(
-        single=(at.to(device), slots.to(device)),
-        bias=bias_of(torch.arange(columns)[None] < lengths[:, None])[:, None, None].to(device),
-        longer=tuple(longer),
-    )
-
-
-def _causal(run: Run) -> Tensor:
-    """(1, 1, new, columns)."""
-    new, columns = torch.arange(run.start, run.end)[:, None], torch.arange(run.end)[None]
-    return bias_of(columns <= new)[None, None]

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from orca_guard.errors import BadInput, ModelFailed
 from orca_guard.types import Decoding, Failure, Generate, Generation, Message, Partial, Request, Score
+from orca_guard_hf.abreast import Run
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.continuous import Continuous
 from orca_guard_hf.feed import Feed
 from orca_guard_hf.generation import generate
 from orca_guard_hf.model import HFModel
-from orca_guard_hf.slots import Run, Shelf, Slots
+from orca_guard_hf.slots import Shelf, Slots
 from tests.plugins.orca_guard_hf.architectures import FITTING, write
 from tests.plugins.orca_guard_hf.conftest import WORDS, ask, open_model, user
 
@@ -84,11 +85,19 @@ def aloud(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(requests=asked, slots=st.integers(1, 6), budget=st.integers(8, 80), room=st.sampled_from([1, 150, 10_000]))
+@given(
+    requests=asked,
+    slots=st.tuples(st.integers(1, 6), st.sampled_from([1, 2, 16])),
+    budget=st.integers(8, 80),
+    room=st.sampled_from([1, 150, 10_000]),
+)
 def test_any_requests_in_any_slots_and_pieces_have_the_plain_path_s_tokens(
-    model: HFModel, requests: list[Generate], slots: int, budget: int, room: int
+    model: HFModel, requests: list[Generate], slots: tuple[int, int], budget: int, room: int
 ) -> None:
-    assert continuously(model, requests, slots=slots, budget=budget, room=room) == plainly(model, requests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orca_guard_hf.slots.GROUP", slots[1])
+        found = continuously(model, requests, slots=slots[0], budget=budget, room=room)
+    assert found == plainly(model, requests)
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -101,6 +110,7 @@ def test_forwards_that_set_off_before_their_tokens_are_seen_change_nothing(
 
     with pytest.MonkeyPatch.context() as patch:  # what a GPU does, whose slots stay where they are
         patch.setattr(Slots, "follow", follow)
+        patch.setattr(Slots, "lasting", True)
         patch.setattr(Continuous, "_close_ranks", lambda _: None)
         ahead = continuously(model, requests, slots=slots, budget=budget)
     assert ahead == plainly(model, requests)

@@ -154,7 +154,8 @@ def test_slots_read_by_kernels_as_without(
 ) -> None:
     """The whole network: prompts of several texts at once, then token by token, where a slot was another text's."""
     from orca_guard_hf import slots
-    from orca_guard_hf.slots import Run, Slots
+    from orca_guard_hf.abreast import Run
+    from orca_guard_hf.slots import Slots
 
     class Uncaptured:
         def read(self, *_: Any) -> None:
@@ -178,7 +179,7 @@ def test_slots_read_by_kernels_as_without(
     by_kernel = Slots(network, count=3)
     assert by_kernel.by_kernel
     for one in (plain, by_kernel):
-        one.fit(8, longest=8)
+        one.fit(dict.fromkeys(range(3), 8), longest=8)
     for runs in steps:
         found, wanted = (one.read(runs).float().log_softmax(-1) for one in (by_kernel, plain))
         tolerance = {torch.float32: 1e-4, torch.float16: 0.1, torch.bfloat16: 0.8}[dtype]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orca_guard_hf import replaying
+from orca_guard_hf.abreast import Run
 from orca_guard_hf.replaying import Replays, laid_out, size_for
-from orca_guard_hf.slots import Run
 
 SPARE = 9
 runs = st.lists(
