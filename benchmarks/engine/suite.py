@@ -37,7 +37,7 @@ class Suite:
     all loading.
     """
 
-    groups = frozenset({"part", "whole"})
+    groups = frozenset({"whole"})
 
     def __init__(self, bench: Bench, writing: Mapping[str, Work], *, data: Path, peer: Path) -> None:
         """`writing` has by precision the work with which a batch size for answers is chosen."""
