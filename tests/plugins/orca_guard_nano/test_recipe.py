@@ -244,8 +244,13 @@ def test_what_is_erased_follows_the_measured_table() -> None:
     assert forms.left_to_choose(item, table={FACTS: DIRECT}) == item.answer
     assert forms.left_to_choose(item) == forms.reply(item, strategy=RECALL)
     options = mixture.fresh(Random(3), category=CHOICE)
-    table = {**forms.CHOSEN, CHOICE: RECALL}
+    table = dict.fromkeys(CATEGORIES, DIRECT)
     assert forms.left_to_choose(options, table=table) == forms.reply(options, strategy=RECALL)
+    assert CHOICE not in choose.table(evenly_right())
+
+
+def evenly_right() -> list[dict[str, object]]:
+    return [{"part": c, "strategy": s, "n": 10, "right": 9, "tokens": 100} for c in CATEGORIES for s in EXPLICIT]
 
 
 def test_a_diet_says_how_often_facts_are_asked_directly() -> None:
