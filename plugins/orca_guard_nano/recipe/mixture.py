@@ -153,15 +153,15 @@ def finding(rng: Random) -> Document:
 DRILLS: Final = (copying, lettering, pairing, columns, telling, *[finding] * 7)
 
 
-def interviewing(rng: Random) -> Document:
+def interviewing(rng: Random, *, chosen: Mapping[str, str] = forms.CHOSEN) -> Document:
     """Several questions about one passage, one after the other, in the form of a strategy."""
     items = reading.interview(rng)
     if any(held_out(item) for item in items):
-        return interviewing(rng)
+        return interviewing(rng, chosen=chosen)
     if rng.random() < 0.12:
         items = [lowered(item) for item in items]
     strategy = rng.choice((CAUTIOUS, CAUTIOUS, CAUTIOUS, RECALL, REASON, STEPS, DIRECT))
-    return render(*forms.several(items, rng, strategy=strategy))
+    return render(*forms.several(items, rng, strategy=strategy, chosen=chosen))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,8 +218,12 @@ def documents(seed: int, *, drills: float = 0.2, diet: Diet = DIETS["first"]) ->
     """The endless stream of one seed."""
     rng = Random(seed)
     while True:
-        drill = rng.random() < drills
-        yield rng.choice(diet.drills)(rng) if drill else exchange(rng, diet=diet)
+        if rng.random() >= drills:
+            yield exchange(rng, diet=diet)
+        elif (drill := rng.choice(diet.drills)) is interviewing:
+            yield interviewing(rng, chosen=diet.chosen)
+        else:
+            yield drill(rng)
 
 
 __all__ = [
