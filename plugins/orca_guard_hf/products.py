@@ -12,7 +12,7 @@ from orca_guard_hf.fusing import Fused, tried
 
 _WIDE = {"AVX512"}
 """Instruction sets, as torch names them, with which oneDNN is faster than what torch takes by itself."""
-_COPIES = 384 << 20
+COPIES = 384 << 20
 """Bytes that copies of weights may take: with what a forward computes still less than 1 GiB."""
 _USUAL = 64
 """Rows that a copy is made for; it serves any number."""
@@ -31,15 +31,18 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")  # type: ignore[no-any-return]  # noqa: SLF001
 
 
-def quicker(model: Any) -> Fused:
+def quicker(model: Any, *, room: int = COPIES) -> Fused:
     """The layers of a model on a CPU whose products another way is faster; each is tried on numbers of chance.
 
     As many as there is room for have a copy of their weights in the order in which they are multiplied.
+
+    Args:
+        model: whose.
+        room: bytes that copies may take.
     """
     if not served():
         return ()
     products = [_Product(module) for module in model.modules() if _multiplies(module)]
-    room = _COPIES
     for product in products:
         if product.nbytes <= room:
             room -= product.nbytes

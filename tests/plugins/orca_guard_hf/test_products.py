@@ -37,11 +37,10 @@ def test_products_that_stand_in_are_the_layers_own(dtype: torch.dtype, tolerance
     assert not any("forward" in vars(module) for module in model)
 
 
-def test_copies_take_no_more_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_COPIES", 40 * 24 * 2)
-    half = quicker(layers(torch.bfloat16))
+def test_copies_take_no_more_than_they_may() -> None:
+    half = quicker(layers(torch.bfloat16), room=40 * 24 * 2)
     assert [module.in_features for module, _ in half] == [24]  # without a copy there is nothing to gain
-    assert len(quicker(layers())) == 2  # but in single precision there is
+    assert len(quicker(layers(), room=0)) == 2  # but in single precision there is
 
 
 def test_a_weight_written_to_is_read_anew() -> None:
