@@ -58,14 +58,15 @@ def _overall(rows: list[dict[str, Any]]) -> str:
 def _stage(spent: dict[str, Any]) -> str:
     """What one stage was, in a line."""
     recipe = spent["recipe"]
+    blended = f", then {spent['blended']:.0%} of it with the one before" if "blended" in spent else ""
     return (
         f"| {recipe['stage']} | {recipe['seed']} | {spent['tokens']:,} | {spent['steps']:,} | "
-        f"{spent['minutes']} minutes on {spent['device']} |"
+        f"{spent['minutes']} minutes on {spent['device']}{blended} |"
     )
 
 
 def _command(spent: dict[str, Any], *, before: str) -> str:
-    """The command of a stage, with what was asked for other than its defaults."""
+    """The commands of a stage, with what was asked for other than its defaults."""
     recipe = spent["recipe"]
     usual = asdict(STAGES[recipe["stage"]])
     changed = {name: value for name, value in recipe.items() if value != usual[name] and name not in MACHINE}
@@ -73,12 +74,15 @@ def _command(spent: dict[str, Any], *, before: str) -> str:
     where = "DIR" if recipe["stage"] == list(STAGES)[-1] else f"DIR/{recipe['stage']}"
     start = f" --stage {recipe['stage']} --start DIR/{before}" if before else ""
     chosen = " --chosen DIR/chosen.json" if "chosen" in spent else ""
-    measured = f"python -m orca_guard_nano.recipe.choose DIR/{before} --out DIR/chosen.json\n    " if chosen else ""
-    return f"    {measured}python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
+    measured = ["python -m orca_guard_nano.recipe.choose DIR/second --out DIR/chosen.json"] if chosen else []
+    trained = f"python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
+    share = spent.get("blended")
+    mixed = f"python -m orca_guard_nano.recipe.blend DIR/{before} {where} --out DIR/blended --share {share}"
+    return "\n".join(f"    {line}" for line in [*measured, trained, *([mixed] if share else [])])
 
 
 def _commands(stages: list[dict[str, Any]]) -> str:
-    names = ["", *(spent["recipe"]["stage"] for spent in stages)]
+    names = ["", *("blended" if "blended" in spent else spent["recipe"]["stage"] for spent in stages)]
     return "\n".join(_command(spent, before=name) for spent, name in zip(stages, names, strict=False))
 
 

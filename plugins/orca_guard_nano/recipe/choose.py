@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import evaluate
-from .items import CATEGORIES, CHAT, CHOICE, UNKNOWN
+from .items import CATEGORIES, CHAT, UNKNOWN
 from .messages import DIRECT, EXPLICIT
 
 SELECTION_SEED: Final = 30_001
@@ -40,11 +40,8 @@ def measure(directory: Path, *, count: int, seed: int = SELECTION_SEED) -> list[
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The strategy of each kind of question; talk and what is outside its world are answered directly.
-
-    Options are worked as the question behind them is, so they have no row.
-    """
-    picked = {category: best(rows, category=category) for category in CATEGORIES if category != CHOICE}
+    """The strategy of each category; talk and what is outside its world are answered directly."""
+    picked = {category: best(rows, category=category) for category in CATEGORIES}
     return {**picked, CHAT: DIRECT, UNKNOWN: DIRECT}
 
 

@@ -34,7 +34,7 @@ from .messages import (
 )
 
 # Which form the cautious message stands for, by kind of question, before anything is measured. Options are worked as
-# the question behind them is.
+# the question behind them is, until they have a row of their own.
 CHOSEN: Final[Mapping[str, str]] = {
     ARITHMETIC: STEPS,
     FACTS: RECALL,
@@ -182,9 +182,7 @@ def reply(item: Item, *, strategy: str) -> str:
 
 def left_to_choose(item: Item, *, table: Mapping[str, str] = CHOSEN) -> str:
     """What the model writes when it is left to choose."""
-    strategy = table[item.kind]
-    if item.options and strategy == DIRECT:
-        strategy = RECALL  # a bare letter shows nothing of what leads to it
+    strategy = table.get(item.category) or table[item.kind]
     if strategy == EXTRACT:
         option = "".join(f"{line}\n" for line in _option(item))
         return f"Extract: {' '.join(item.quote) or 'none'}\n{option}Answer: {item.gold}"

@@ -53,6 +53,24 @@ def test_a_later_stage_starts_from_the_weights_of_the_one_before(tmp_path: Path)
     assert stages[1]["chosen"] == {"facts": "direct"}
 
 
+def test_a_blend_lies_between_two_stages(tmp_path: Path) -> None:
+    from orca_guard_nano.recipe.blend import blend
+    from orca_guard_nano.recipe.train import STAGES, Recipe, kept_weights, train
+
+    one, other, both = (tmp_path / name for name in ("first", "second", "blended"))
+    train(Recipe(size="tiny", tokens=1_000, vocabulary=700, batch=512, device="cpu"), out=one, log=lambda _: None)
+    later = replace(STAGES["second"], size="tiny", tokens=1_000, vocabulary=700, batch=512, device="cpu")
+    train(later, out=other, log=lambda _: None, start=one)
+    blend(one, other, out=both, share=0.25)
+    first, second, between = (kept_weights(directory)[1] for directory in (one, other, both))
+    for name, weight in between.items():
+        assert torch.allclose(weight, 0.75 * first[name] + 0.25 * second[name], atol=1e-2)  # kept in half precision
+    assert json.loads((both / "training.json").read_text())["stages"][-1]["blended"] == 0.25
+    (one / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match="tokenizers that differ"):
+        blend(one, other, out=both)
+
+
 @pytest.mark.parametrize("options", [["--stage", "second"], ["--start", "somewhere"]])
 def test_a_stage_and_what_it_starts_from_go_together(options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     from orca_guard_nano.recipe import train
