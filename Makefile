@@ -66,7 +66,8 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 	$(call say,Measuring which strategy is best for what)
 	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/second --out $(NANO)/chosen.json
 	$(call say,Training with the messages erased)
-	$(TRAIN) --stage third --start $(NANO)/blended --chosen $(NANO)/chosen.json --out $(NANO) $(ARGS)
+	$(TRAIN) --stage third --start $(NANO)/blended --chosen $(NANO)/chosen.json --out $(NANO)/third $(ARGS)
+	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/blended $(NANO)/third --out $(NANO)
 	$(call say,Measuring)
 	$(BIN)/python -m orca_guard_nano.recipe.evaluate $(NANO) --json > $(NANO)/measured.json
 	$(BIN)/python -m orca_guard_nano.recipe.card $(NANO) --training $(NANO)/training.json --measured $(NANO)/measured.json

@@ -48,7 +48,7 @@ def test_what_killed_runs_are_compared_by_sees_a_difference(tmp_path: Path) -> N
     assert told.startswith("run: basics-")
 
 
-@pytest.mark.parametrize("largest", [1_000, 14_000, 30_000, 120_000])
+@pytest.mark.parametrize("largest", [1_000, 18_000, 30_000, 120_000])
 def test_a_full_disk_stops_a_run_and_loses_nothing(tmp_path: Path, largest: int) -> None:
     assert audit("--out", tmp_path, "--run", "peace").returncode == 0
     full = audit("--out", tmp_path, "--run", "run", "--largest", str(largest))
@@ -61,7 +61,7 @@ def test_a_full_disk_stops_a_run_and_loses_nothing(tmp_path: Path, largest: int)
     assert done.returncode == 0, done.stderr
     sealed = folder if (folder / "plan.json").exists() else tmp_path / "again"
     assert differences(tmp_path / "peace", sealed) == []
-    assert (recorded > 0) is (largest >= 14_000)
+    assert (recorded > 0) is (largest >= 18_000)
 
 
 # --- a clock that goes back --------------------------------------------------------------------

@@ -71,13 +71,14 @@ def _command(spent: dict[str, Any], *, before: str) -> str:
     usual = asdict(STAGES[recipe["stage"]])
     changed = {name: value for name, value in recipe.items() if value != usual[name] and name not in MACHINE}
     flags = "".join(f" --{name.replace('_', '-')} {value}" for name, value in changed.items())
-    where = "DIR" if recipe["stage"] == list(STAGES)[-1] else f"DIR/{recipe['stage']}"
+    where = f"DIR/{recipe['stage']}"
+    mean = "DIR" if recipe["stage"] == list(STAGES)[-1] else "DIR/blended"
     start = f" --stage {recipe['stage']} --start DIR/{before}" if before else ""
     chosen = " --chosen DIR/chosen.json" if "chosen" in spent else ""
     measured = ["python -m orca_guard_nano.recipe.choose DIR/second --out DIR/chosen.json"] if chosen else []
     trained = f"python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
     share = spent.get("blended")
-    mixed = f"python -m orca_guard_nano.recipe.blend DIR/{before} {where} --out DIR/blended --share {share}"
+    mixed = f"python -m orca_guard_nano.recipe.blend DIR/{before} {where} --out {mean} --share {share}"
     return "\n".join(f"    {line}" for line in [*measured, trained, *([mixed] if share else [])])
 
 

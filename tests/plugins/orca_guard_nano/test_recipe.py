@@ -216,7 +216,7 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
         {"recipe": asdict(recipe), "tokens": 1, "steps": 1, "minutes": 1.0, "device": "cpu"}
         for recipe in STAGES.values()
     ]
-    stages[1]["blended"] = 0.5
+    stages[1]["blended"] = stages[2]["blended"] = 0.5
     stages[-1]["chosen"] = {FACTS: "direct"}
     margin = {"unseen": False, "best": "recall-generate", "n": 50, "difference": 0.01, "interval": (-0.01, 0.03),
               "tokens": 20.0, "tokens_of_best": 30.0}  # fmt: skip
@@ -225,8 +225,9 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
     assert "+1.0 points (-1.0 to +3.0, n = 50) from `recall-generate`" in text
     assert "20.0 tokens an answer against 30.0 (33 % fewer)" in text
     assert "facts: direct" in text
-    assert "train --out DIR --stage third --start DIR/blended --chosen DIR/chosen.json\n" in text
+    assert "train --out DIR/third --stage third --start DIR/blended --chosen DIR/chosen.json\n" in text
     assert "blend DIR/first DIR/second --out DIR/blended --share 0.5\n" in text
+    assert "blend DIR/blended DIR/third --out DIR --share 0.5\n" in text
     assert card.digest(tmp_path / "model.safetensors") in text
     assert "90.0 %" in text
     assert tomllib.loads(card.profile())["system"]["cautious"] == SYSTEM["cautious"]
