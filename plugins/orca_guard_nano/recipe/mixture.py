@@ -209,7 +209,7 @@ DIETS: Final = {
     ),
     "third": Diet(
         weights={ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 16, READING: 44, CHOICE: 16, CHAT: 4, UNKNOWN: 8},
-        direct_facts=0.3, cautious=0.6, drills=LATER_DRILLS, share=0.35,
+        direct_facts=0.3, cautious=0.6, drills=LATER_DRILLS,
     ),
 }  # fmt: skip
 

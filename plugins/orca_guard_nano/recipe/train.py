@@ -71,7 +71,7 @@ STAGES: Final = {
     ),
     "third": Recipe(
         stage="third", seed=2, tokens=2_000_000, matrix_rate=0.002, other_rate=0.0007, warmup=0.05, cooldown=0.8,
-        average=0.99, drills=0.15, early_drills=0.15,
+        average=0.99, drills=0.35, early_drills=0.35,
     ),
 }  # fmt: skip
 
@@ -134,7 +134,10 @@ def save(config: LlamaConfig, tokenizer: Tokenizer, *, weights: Weights, out: Pa
 
 def device_name(device: torch.device) -> str:
     """What the model was trained on, in words."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU cores"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    count = torch.get_num_threads()
+    return f"{count} CPU core{'s' if count > 1 else ''}"
 
 
 def say(line: str) -> None:
