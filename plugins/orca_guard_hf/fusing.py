@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Fused: TypeAlias = Sequence[tuple[torch.nn.Module, Callable[[Tensor], Tensor]]]
+_Layer: TypeAlias = tuple[torch.nn.Module, Callable[[Tensor], Tensor]]
+Fused: TypeAlias = Sequence[_Layer]
+Rows: TypeAlias = Callable[[Tensor, Tensor, float], Tensor]
+"""Of a norm: from rows, weight and epsilon."""
 
 _NORM = "RMSNorm"
 """What the classes of such norms end in, whatever the architecture; what one does is tried all the same."""
@@ -24,9 +27,13 @@ _WIDEST = 16_384
 
 def fusible(model: Any) -> Fused:
     """The layers of a model, on one CUDA device, that may be computed otherwise; each is tried on numbers of chance."""
-    found = [_norm(module) for module in model.modules() if type(module).__name__.endswith(_NORM)]
-    found.append(_head(model.get_output_embeddings()))
-    return tried(found)
+    return tried([*norms(model, _by_kernel), _head(model.get_output_embeddings())])
+
+
+def norms(model: Any, rows: Rows) -> list[_Layer]:
+    """The norms of a model, computed at once instead of in eight steps; not tried yet."""
+    found = [_norm(module, rows) for module in model.modules() if type(module).__name__.endswith(_NORM)]
+    return [layer for layer in found if layer is not None]
 
 
 def tried(found: Sequence[_Layer | None]) -> Fused:
@@ -46,13 +53,7 @@ def fused(layers: Fused) -> Iterator[None]:
             module.__dict__.pop("forward", None)
 
 
-_Layer: TypeAlias = tuple[Any, Callable[[Tensor], Tensor]]
-
-
-def _norm(module: Any) -> _Layer | None:
-    """A norm over rows, in one kernel instead of eight."""
-    from orca_guard_hf.kernels import norm_rows  # noqa: PLC0415  # needs Triton
-
+def _norm(module: Any, rows: Rows) -> _Layer | None:
     weight = getattr(module, "weight", None)
     epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     if not isinstance(weight, Tensor) or not isinstance(epsilon, float) or "forward" in vars(module):
@@ -60,7 +61,13 @@ def _norm(module: Any) -> _Layer | None:
     if weight.ndim != 1 or len(weight) > _WIDEST:
         return None
     plainly = module.forward
-    return module, lambda s: norm_rows(s, weight, epsilon) if s.dtype == weight.dtype else plainly(s)
+    return module, lambda s: rows(s, weight, epsilon) if s.dtype == weight.dtype else plainly(s)
+
+
+def _by_kernel(states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    from orca_guard_hf.kernels import norm_rows  # noqa: PLC0415  # needs Triton
+
+    return norm_rows(states, weight, epsilon)
 
 
 def _head(module: Any) -> _Layer | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from orca_guard.errors import BadInput, ModelFailed, OrcaGuardError, PromptTooLong
 from orca_guard.types import Failure, Finish, Generate, Generation, Partial
 from orca_guard_hf.prompting import Prompt, Prompter
-from orca_guard_hf.sampling import Sampler, check_decoding, sampler_for
+from orca_guard_hf.sampling import LOG2E, Sampler, check_decoding, first_of_likeliest, sampler_for
 from orca_guard_hf.transfer import fetched
 
 _UNFINISHED = "\ufffd"
@@ -23,6 +23,7 @@ _NEVER = -1e4
 """Below the likeliest, in nats: nothing is left of it, and nothing times it is nothing."""
 _ROWS_CPU = 8
 """Rows of logits looked at together: few enough to stay in a processor's cache."""
+_LN2 = math.log(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,15 +132,12 @@ def likeliest(logits: Tensor) -> Likeliest:
 
 def _told(logits: Tensor) -> Tensor:
     """Of each row: the likeliest token, its logit, the log of all exponentials' sum, and the entropy; (4, rows)."""
-    if logits.device.type == "cpu":
-        ids = torch.from_numpy(logits.numpy().argmax(-1))  # much faster than torch's
-        top = logits.gather(-1, ids[:, None])
-    else:
-        ids, top = logits.argmax(-1), logits.amax(-1, keepdim=True)
-    below = (logits - top).clamp_(min=_NEVER)
-    chances = below.exp()
+    ids = first_of_likeliest(logits)
+    top = logits.gather(-1, ids[:, None])
+    below = (logits - top).clamp_(min=_NEVER).mul_(LOG2E)
+    chances = below.exp2()
     total = chances.sum(-1)
-    entropy = total.log() - torch.linalg.vecdot(chances, below) / total
+    entropy = total.log() - _LN2 * torch.linalg.vecdot(chances, below) / total
     rows = (ids, top[:, 0], top[:, 0] + total.log(), entropy)
     return torch.stack([row.double() for row in rows])
 

@@ -1,4 +1,4 @@
-"""Products of rows and weights on a CPU, by the library and in the order that are fastest there."""
+"""Products of rows and weights on a CPU, by the library and in the order that are fastest there, and norms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from orca_guard_hf.fusing import Fused, tried
+from orca_guard_hf.fusing import Fused, norms, tried
 
 _WIDE = {"AVX512"}
 """Instruction sets, as torch names them, with which oneDNN is faster than what torch takes by itself."""
@@ -32,7 +32,7 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def quicker(model: Any, *, room: int = COPIES) -> Fused:
-    """The layers of a model on a CPU whose products another way is faster; each is tried on numbers of chance.
+    """The layers of a model on a CPU that another way is faster; each is tried on numbers of chance.
 
     As many as there is room for have a copy of their weights in the order in which they are multiplied.
 
@@ -48,7 +48,11 @@ def quicker(model: Any, *, room: int = COPIES) -> Fused:
             room -= product.nbytes
             product.pack()
     wanted = [product for product in products if product.is_quicker]
-    return tried([(product.module, product) for product in wanted])
+    return tried([*((product.module, product) for product in wanted), *norms(model, _normed)])
+
+
+def _normed(states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+    return functional.rms_norm(states, weight.shape, weight, epsilon)
 
 
 def _multiplies(module: Any) -> bool:

@@ -17,6 +17,7 @@ from orca_guard_hf.attention import tree_layout
 from orca_guard_hf.budget import Budget
 from orca_guard_hf.heading import Head
 from orca_guard_hf.network import Memory, Network, kept
+from orca_guard_hf.sampling import LOG2E, first_of_likeliest
 from orca_guard_hf.scoring import Joint
 from orca_guard_hf.transfer import fetched, sent
 from orca_guard_hf.tree import Ints, Tree, tree_of, trunk_of
@@ -239,6 +240,6 @@ def _judged(table: Tensor, rows: Tensor, tokens: Tensor) -> Tensor:
         Both as numbers, (tokens, 2).
     """
     best, found = table.amax(-1, keepdim=True), table[rows, tokens]
-    hits = table.argmax(-1)[rows] == tokens
-    total = (table - best).exp_().sum(-1).log_() + best[:, 0]
+    hits = first_of_likeliest(table)[rows] == tokens
+    total = (table - best).mul_(LOG2E).exp2_().sum(-1).log_() + best[:, 0]
     return torch.stack([(found - total[rows]).double(), hits.double()], -1)

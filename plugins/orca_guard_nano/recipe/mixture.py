@@ -164,6 +164,16 @@ def interviewing(rng: Random, *, chosen: Mapping[str, str] = forms.CHOSEN) -> Do
     return render(*forms.several(items, rng, strategy=strategy, chosen=chosen))
 
 
+def quizzing(rng: Random, *, chosen: Mapping[str, str] = forms.CHOSEN) -> Document:
+    """Facts asked one after the other, most often for the bare answer."""
+    strategy = rng.choice((DIRECT, DIRECT, DIRECT, DIRECT, DIRECT, STEPS, RECALL, CAUTIOUS))
+    system, turns = "", list[forms.Turn]()
+    for _ in range(rng.randint(3, 10)):
+        system, more = forms.conversation(fresh(rng, category=FACTS), rng, strategy=strategy, chosen=chosen)
+        turns += more
+    return render(system, turns)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Diet:
     """What a stage is trained on.
@@ -198,6 +208,7 @@ class Diet:
 
 
 LATER_DRILLS: Final = (copying, pairing, columns, telling, *[finding] * 3, *[interviewing] * 9)
+DENSE_DRILLS: Final = (copying, pairing, columns, telling, *[finding] * 2, *[interviewing] * 9, *[quizzing] * 5)
 MORE_READING: Final = {ARITHMETIC: 18, FACTS: 20, COMPOSITIONS: 13, READING: 58, CHOICE: 15, CHAT: 3, UNKNOWN: 7}
 # Reading is learned last and needs most, first question by question and then several about one passage; facts are to be
 # known without their recital. The last stage is there for the choice alone.
@@ -208,6 +219,9 @@ DIETS: Final = {
         then=Diet(weights=MORE_READING, direct_facts=0.4, drills=LATER_DRILLS, share=0.5), turn=7,
     ),
     "third": Diet(
+        weights=MORE_READING, direct_facts=0.5, drills=DENSE_DRILLS, share=0.6,
+    ),
+    "fourth": Diet(
         weights={ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 16, READING: 44, CHOICE: 16, CHAT: 4, UNKNOWN: 8},
         direct_facts=0.3, cautious=0.6, drills=LATER_DRILLS,
     ),
@@ -220,8 +234,8 @@ def documents(seed: int, *, drills: float = 0.2, diet: Diet = DIETS["first"]) ->
     while True:
         if rng.random() >= drills:
             yield exchange(rng, diet=diet)
-        elif (drill := rng.choice(diet.drills)) is interviewing:
-            yield interviewing(rng, chosen=diet.chosen)
+        elif (drill := rng.choice(diet.drills)) in (interviewing, quizzing):
+            yield drill(rng, chosen=diet.chosen)
         else:
             yield drill(rng)
 

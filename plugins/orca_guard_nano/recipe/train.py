@@ -70,7 +70,10 @@ STAGES: Final = {
         drills=0.3, early_drills=0.3,
     ),
     "third": Recipe(
-        stage="third", seed=2, tokens=2_000_000, matrix_rate=0.002, other_rate=0.0007, warmup=0.05, cooldown=0.8,
+        stage="third", seed=3, tokens=20_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
+    ),
+    "fourth": Recipe(
+        stage="fourth", seed=2, tokens=2_000_000, matrix_rate=0.002, other_rate=0.0007, warmup=0.05, cooldown=0.8,
         average=0.99, drills=0.35, early_drills=0.35,
     ),
 }  # fmt: skip

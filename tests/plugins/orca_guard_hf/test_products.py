@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from orca_guard_hf import products
 from orca_guard_hf.fusing import fused
@@ -67,3 +69,21 @@ def test_layers_of_another_kind_or_with_hooks_of_their_own_are_left_alone(monkey
 def test_what_gives_other_numbers_does_not_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products._Product, "__call__", lambda self, states: self.module(states) * 1.01)
     assert not quicker(layers())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 1.6e-2)])
+def test_norms_are_computed_at_once_and_say_the_same(dtype: torch.dtype, tolerance: float) -> None:
+    norm = LlamaRMSNorm(24, eps=1e-5).to(dtype)
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2)
+    assert len(found := quicker(nn.Sequential(norm))) == 1
+    states = torch.randn(2, 5, 24).to(dtype)
+    with torch.no_grad():
+        assert torch.allclose(through(norm, states, found), norm(states), rtol=tolerance, atol=tolerance)
+
+
+def test_a_norm_that_adds_one_to_its_weight_stays_as_it_is() -> None:
+    norm = GemmaRMSNorm(24)
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2)
+    assert not quicker(nn.Sequential(norm))
