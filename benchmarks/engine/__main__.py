@@ -63,6 +63,8 @@ def main() -> None:
         print("\n".join(line.title for line in chosen))
         return
     results = _results(options, where, lines)
+    if options.drop:
+        results.drop(options.drop)
     peak = {name.removeprefix("torch."): value for name, value in sides.ours("peak").items()}
     key = [bench(), engine(), where, options.rounds]
     for line in chosen:
@@ -137,6 +139,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the lines over all questions: hours without --only")
     parser.add_argument("--list", action="store_true", help="name the lines and measure nothing")
     parser.add_argument("--write", action="store_true", help="into benchmarks/results.json and docs/performance.md")
+    parser.add_argument("--drop", metavar="REGEX", help="lines measured before whose names match it are left out")
     parser.add_argument("--anew", action="store_true", help="drop all lines measured before, of whatever machine")
     return parser.parse_args()
 

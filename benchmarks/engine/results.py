@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions, version
@@ -77,6 +78,10 @@ class Results:
     def gone(self) -> list[str]:
         """Lines that nothing measures any more; they are left out when the file is written."""
         return [", ".join(_name(line)) for line in self.lines if _name(line) not in self._order]
+
+    def drop(self, pattern: str) -> None:
+        """Forget lines whose names match; the file is written when the next ones are put."""
+        self.lines = [line for line in self.lines if not re.search(pattern, " ".join(_name(line)))]
 
     def put(self, lines: Sequence[dict[str, Any]]) -> None:
         """Take lines in, in their places, and write the file."""

@@ -17,7 +17,7 @@ from benchmarks.engine.kept import ROOT
 from benchmarks.engine.sides import ran, reported
 from benchmarks.engine.work import DTYPES, Work
 
-PART = 10
+PART = 16
 """One in so many of the suite's items."""
 LIMIT = 128
 """Most tokens of an answer."""
@@ -28,7 +28,7 @@ BATCH = 32
 
 
 class Suite:
-    """One in ten items of every benchmark of the suite that a model of 2,048 tokens can be asked, under both arms.
+    """One in sixteen items of every benchmark of the suite that a model of 2,048 tokens can be asked, under both arms.
 
     Ours is `orca-guard audit`: plan, answers, judging by a classifier, figures, journal and seal. The peers are given
     what that run asked, in one process: lm-evaluation-harness the likelihoods and the prompts, each with its best batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -35,6 +36,8 @@ from orca_guard_hf.tree import Ints
 
 _WORTH = 16
 """Tokens that another prompt shares and is just reading: so many are worth a wait of a step."""
+_APART = 512
+"""Columns too many, of all answers together, that are cheaper to multiply than a group is to have."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,6 +138,7 @@ class Continuous:
                 return
             self._arrange()
             self._close_ranks()
+            self._join()
             yield from self._advance()
 
     # --- who has a slot ------------------------------------------------------------------------
@@ -219,6 +223,32 @@ class Continuous:
                 self._slots.swap(source, target)
                 self._memory.swap(source, target)
                 self._going[target] = place
+
+    def _join(self) -> None:
+        """Let what is left of two groups go on as one when nobody waits for a slot: one costs less than two do.
+
+        The group of longer texts takes the other in, unless that one would attend over too many columns more.
+        """
+        if self._slots.by_kernel or self._waiting is not None or len(self._going) == self._slots.count:
+            return
+        groups = [[slot for slot in self._going if slot in group.slots] for group in self._slots.groups]
+        under_way = sorted(((self._slots.groups[n].length, n) for n, mine in enumerate(groups) if mine))
+        for (short, donor), (long, host) in pairwise(under_way):
+            room = len(self._slots.groups[host].slots) - len(groups[host])
+            if len(groups[donor]) > room or len(groups[donor]) * (long - short) > _APART:
+                continue
+            idle = (slot for slot in self._slots.groups[host].slots if slot not in self._going)
+            for source, target in zip(groups[donor], list(idle), strict=False):
+                self._move(source, target)
+            return
+
+    def _move(self, source: int, target: int) -> None:
+        place = self._going.pop(source)
+        if place.reading:
+            self._slots.copy(source, target, tokens=int(self._memory.held[source]))
+            self._memory.copy(source, target)
+        place.slot = target
+        self._going[target] = place
 
     # --- a step --------------------------------------------------------------------------------
 
@@ -355,6 +385,11 @@ class _Memory:
         """Each of two slots now holds what the other held."""
         for table in (self._ids, self._known, self.held):
             table[[one, other]] = table[[other, one]]
+
+    def copy(self, source: int, target: int) -> None:
+        """One slot now holds what another does."""
+        for table in (self._ids, self._known, self.held):
+            table[target] = table[source]
 
     def forget(self, slot: int) -> None:
         """Nothing of a slot is of use."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_a_line_that_nothing_measures_any_more_is_named_and_left_out(tmp_path: P
     assert results.gone() == [", ".join(NAMES[0])]
     results.put([line(NAMES[2])])
     assert [one["work"] for one in results.lines] == [NAMES[1][0], NAMES[2][0]]
+
+
+def test_lines_are_dropped_by_a_pattern_on_their_names(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.json", HERE, names=NAMES)
+    results.put([line(name) for name in NAMES])
+    results.drop(f"^{re.escape(' '.join(NAMES[1]))}$")
+    assert [one["work"] for one in results.lines] == [NAMES[0][0], NAMES[2][0]]
 
 
 def test_what_else_is_in_the_file_stays(tmp_path: Path) -> None:

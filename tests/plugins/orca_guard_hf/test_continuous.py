@@ -210,6 +210,30 @@ def test_a_slot_is_refilled_as_soon_as_it_is_free(model: HFModel) -> None:
     assert done[-1].decoding.max_new_tokens == 30
 
 
+@pytest.mark.parametrize(("apart", "groups"), [(10_000, 1), (0, 2)])
+def test_what_is_left_of_two_groups_goes_on_as_one_unless_their_lengths_are_far_apart(
+    model: HFModel, monkeypatch: pytest.MonkeyPatch, apart: int, groups: int
+) -> None:
+    monkeypatch.setattr("orca_guard_hf.slots.GROUP", 2)
+    monkeypatch.setattr("orca_guard_hf.continuous._APART", apart)
+    monkeypatch.setattr("orca_guard_hf.abreast._ROUND", 1)
+    monkeypatch.setattr("orca_guard_hf.abreast._SLACK", 0)
+    taken: list[int] = []
+    read = Slots.read
+
+    def counted(self: Slots, runs: Sequence[Run]) -> Tensor:
+        taken.append(len({self.group(run.slot).slots.start for run in runs}))
+        return read(self, runs)
+
+    monkeypatch.setattr(Slots, "read", counted)
+    lengths = [(WORDS[0], 2), (f"{WORDS[0]} {WORDS[1]}", 12), (SYSTEM, 2), (SYSTEM, 12)]
+    asked = [user(text, decoding=Decoding(max_new_tokens=tokens)) for text, tokens in lengths]
+    found = continuously(model, asked, slots=4, budget=1000)
+    assert [reply.ids for reply in found] == [reply.ids for reply in plainly(model, asked)]
+    assert taken[0] == 2
+    assert taken[8] == groups  # the two of twelve tokens
+
+
 def test_other_kinds_are_answered_when_no_generation_waits(model: HFModel) -> None:
     long, short = user("the fox", tokens=40), user("a dog", tokens=2)
     scored = Score(context="the", continuations=(" fox", " dog"))
