@@ -16,6 +16,8 @@ from orca_guard_hf.network import Memory
 
 _ROUND, _SLACK = 32, 96
 """Columns that a group grows by, and columns too many that it puts up with."""
+_MOVED = 1 << 20
+"""Bytes that are moved at once: as many lie twice in memory meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,12 @@ class Group:
 def _moved(old: Tensor, new: Tensor) -> None:
     """What slots hold, from a table to another of more or fewer columns, that may begin at the same place in memory."""
     before, after = old.shape[2], new.shape[2]
-    common = min(before, after)
-    for slot in range(len(old)) if after < before else reversed(range(len(old))):
-        new[slot, :, :common] = old[slot, :, :common].clone()
-        new[slot, :, common:] = 0  # because what is masked still gets multiplied
+    common, at_once = min(before, after), max(_MOVED // max(old[0].nbytes, 1), 1)
+    starts = range(0, len(old), at_once)
+    for start in starts if after < before else reversed(starts):
+        some = slice(start, start + at_once)
+        new[some, :, :common] = old[some, :, :common].clone()
+        new[some, :, common:] = 0  # because what is masked still gets multiplied
 
 
 def _reserved(token: Tensor, count: int) -> Tensor:

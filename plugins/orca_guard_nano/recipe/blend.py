@@ -35,7 +35,7 @@ def blend(first: Path, second: Path, *, out: Path, share: float = SHARE) -> None
     save(config, Tokenizer.from_str(tokenizers[1]), weights=member(between, 0), out=out)
     (out / "tokenizer.json").write_text(tokenizers[1], "utf-8")
     training = json.loads((second / "training.json").read_text("utf-8"))
-    training["stages"][-1]["blended"] = share
+    training["stages"][-1]["blended"] = {"with": first.name, "share": share}
     (out / "training.json").write_text(json.dumps(training, indent=1), "utf-8")
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from . import evaluate
 from .batches import LONGEST
+from .blend import SHARE
 from .messages import CAUTIOUS, SYSTEM
 from .train import STAGES
 
@@ -58,7 +59,8 @@ def _overall(rows: list[dict[str, Any]]) -> str:
 def _stage(spent: dict[str, Any]) -> str:
     """What one stage was, in a line."""
     recipe = spent["recipe"]
-    blended = f", then {spent['blended']:.0%} of it with the one before" if "blended" in spent else ""
+    mean = spent.get("blended")
+    blended = f", then {mean['share']:.0%} of it with {1 - mean['share']:.0%} of `{mean['with']}`" if mean else ""
     return (
         f"| {recipe['stage']} | {recipe['seed']} | {spent['tokens']:,} | {spent['steps']:,} | "
         f"{spent['minutes']} minutes on {spent['device']}{blended} |"
@@ -72,14 +74,16 @@ def _command(spent: dict[str, Any], *, before: str) -> str:
     changed = {name: value for name, value in recipe.items() if value != usual[name] and name not in MACHINE}
     flags = "".join(f" --{name.replace('_', '-')} {value}" for name, value in changed.items())
     where = f"DIR/{recipe['stage']}"
-    mean = "DIR" if recipe["stage"] == list(STAGES)[-1] else "DIR/blended"
+    out = "DIR" if recipe["stage"] == list(STAGES)[-1] else "DIR/blended"
     start = f" --stage {recipe['stage']} --start DIR/{before}" if before else ""
     chosen = " --chosen DIR/chosen.json" if "chosen" in spent else ""
-    measured = ["python -m orca_guard_nano.recipe.choose DIR/second --out DIR/chosen.json"] if chosen else []
+    measured = [f"python -m orca_guard_nano.recipe.choose DIR/{before} --out DIR/chosen.json"] if chosen else []
     trained = f"python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
-    share = spent.get("blended")
-    mixed = f"python -m orca_guard_nano.recipe.blend DIR/{before} {where} --out {mean} --share {share}"
-    return "\n".join(f"    {line}" for line in [*measured, trained, *([mixed] if share else [])])
+    lines = [*measured, trained]
+    if mean := spent.get("blended"):
+        share = f" --share {mean['share']}" if mean["share"] != SHARE else ""
+        lines.append(f"python -m orca_guard_nano.recipe.blend DIR/{mean['with']} {where} --out {out}{share}")
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _commands(stages: list[dict[str, Any]]) -> str:

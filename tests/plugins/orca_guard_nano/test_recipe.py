@@ -24,6 +24,7 @@ from orca_guard_nano.recipe import (
     tokenizer,
     world,
 )
+from orca_guard_nano.recipe.blend import SHARE
 from orca_guard_nano.recipe.items import (
     ARITHMETIC,
     CATEGORIES,
@@ -216,7 +217,8 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
         {"recipe": asdict(recipe), "tokens": 1, "steps": 1, "minutes": 1.0, "device": "cpu"}
         for recipe in STAGES.values()
     ]
-    stages[1]["blended"] = stages[2]["blended"] = 0.5
+    stages[2]["blended"] = {"with": "first", "share": 0.7}
+    stages[3]["blended"] = {"with": "blended", "share": SHARE}
     stages[-1]["chosen"] = {FACTS: "direct"}
     margin = {"unseen": False, "best": "recall-generate", "n": 50, "difference": 0.01, "interval": (-0.01, 0.03),
               "tokens": 20.0, "tokens_of_best": 30.0}  # fmt: skip
@@ -225,9 +227,11 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
     assert "+1.0 points (-1.0 to +3.0, n = 50) from `recall-generate`" in text
     assert "20.0 tokens an answer against 30.0 (33 % fewer)" in text
     assert "facts: direct" in text
-    assert "train --out DIR/third --stage third --start DIR/blended --chosen DIR/chosen.json\n" in text
-    assert "blend DIR/first DIR/second --out DIR/blended --share 0.5\n" in text
-    assert "blend DIR/blended DIR/third --out DIR --share 0.5\n" in text
+    assert "train --out DIR/third --stage third --start DIR/second\n" in text
+    assert "blend DIR/first DIR/third --out DIR/blended --share 0.7\n" in text
+    assert "choose DIR/blended --out DIR/chosen.json\n" in text
+    assert "train --out DIR/fourth --stage fourth --start DIR/blended --chosen DIR/chosen.json\n" in text
+    assert "blend DIR/blended DIR/fourth --out DIR\n" in text
     assert card.digest(tmp_path / "model.safetensors") in text
     assert "90.0 %" in text
     assert tomllib.loads(card.profile())["system"]["cautious"] == SYSTEM["cautious"]
@@ -312,6 +316,17 @@ def test_interviews_keep_to_the_split_and_show_the_passage_once() -> None:
         turns = [text for text, learned in pieces if not learned and "<|im_start|>user" in text]
         assert len(turns) >= 2
         assert all(len(later) < len(turns[0]) for later in turns[1:])
+
+
+def test_a_quiz_asks_several_facts_of_the_training_side_in_one_form() -> None:
+    rng, bare = Random(8), 0
+    for _ in range(50):
+        pieces = mixture.quizzing(rng)
+        replies = [text.removesuffix("<|im_end|>") for text, learned in pieces if learned]
+        assert 3 <= len(replies) <= 10
+        assert len({"Answer:" in reply for reply in replies}) == 1
+        bare += "Answer:" not in replies[0]
+    assert bare > 25
 
 
 def test_a_diet_changes_at_its_pool_and_erases_what_was_measured_throughout() -> None:

@@ -65,7 +65,10 @@ def test_a_blend_lies_between_two_stages(tmp_path: Path) -> None:
     first, second, between = (kept_weights(directory)[1] for directory in (one, other, both))
     for name, weight in between.items():
         assert torch.allclose(weight, 0.75 * first[name] + 0.25 * second[name], atol=1e-2)  # kept in half precision
-    assert json.loads((both / "training.json").read_text())["stages"][-1]["blended"] == 0.25
+    assert json.loads((both / "training.json").read_text())["stages"][-1]["blended"] == {
+        "with": "first",
+        "share": 0.25,
+    }
     (one / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match="tokenizers that differ"):
         blend(one, other, out=both)
