@@ -62,12 +62,13 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 	$(call say,Training: it goes on where it was cut short)
 	$(TRAIN) --out $(NANO)/first $(ARGS)
 	$(TRAIN) --stage second --start $(NANO)/first --out $(NANO)/second $(ARGS)
-	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/first $(NANO)/second --out $(NANO)/blended
+	$(TRAIN) --stage third --start $(NANO)/second --out $(NANO)/third $(ARGS)
+	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/first $(NANO)/third --out $(NANO)/blended
 	$(call say,Measuring which strategy is best for what)
-	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/second --out $(NANO)/chosen.json
+	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/blended --out $(NANO)/chosen.json
 	$(call say,Training with the messages erased)
-	$(TRAIN) --stage third --start $(NANO)/blended --chosen $(NANO)/chosen.json --out $(NANO)/third $(ARGS)
-	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/blended $(NANO)/third --out $(NANO)
+	$(TRAIN) --stage fourth --start $(NANO)/blended --chosen $(NANO)/chosen.json --out $(NANO)/fourth $(ARGS)
+	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/blended $(NANO)/fourth --out $(NANO)
 	$(call say,Measuring)
 	$(BIN)/python -m orca_guard_nano.recipe.evaluate $(NANO) --json > $(NANO)/measured.json
 	$(BIN)/python -m orca_guard_nano.recipe.card $(NANO) --training $(NANO)/training.json --measured $(NANO)/measured.json

@@ -211,7 +211,7 @@ LATER_DRILLS: Final = (copying, pairing, columns, telling, *[finding] * 3, *[int
 DENSE_DRILLS: Final = (copying, pairing, columns, telling, *[finding] * 2, *[interviewing] * 9, *[quizzing] * 5)
 MORE_READING: Final = {ARITHMETIC: 18, FACTS: 20, COMPOSITIONS: 13, READING: 58, CHOICE: 15, CHAT: 3, UNKNOWN: 7}
 # Reading is learned last and needs most, first question by question and then several about one passage; facts are to be
-# known without their recital. The last stage is there for the choice alone.
+# known without their recital, which takes many of them a document. The last stage is there for the choice alone.
 DIETS: Final = {
     "first": Diet(),
     "second": Diet(

@@ -1,8 +1,9 @@
 """Train nano: `python -m orca_guard_nano.recipe.train --out DIR`, then further with `--stage second --start DIR`.
 
-Three stages: everything; then reading, and facts without their recital, more and harder; then the choice of a strategy,
-whose message is erased over the form that was measured best (`--chosen`, what `recipe.choose` wrote). A later stage
-starts from the weights that the one before left, with momenta at rest.
+Four stages: everything; then reading, and facts without their recital, more and harder; then both in dense practice,
+many questions a document; then the choice of a strategy, whose message is erased over the form that was measured best
+(`--chosen`, what `recipe.choose` wrote). A later stage starts from the weights that the one before left, with momenta
+at rest.
 """
 
 import argparse
