@@ -63,9 +63,9 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 	$(TRAIN) --out $(NANO)/first $(ARGS)
 	$(TRAIN) --stage second --start $(NANO)/first --out $(NANO)/second $(ARGS)
 	$(TRAIN) --stage third --start $(NANO)/second --out $(NANO)/third $(ARGS)
-	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/first $(NANO)/third --out $(NANO)/blended
+	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/first $(NANO)/third --share 0.75 --out $(NANO)/blended
 	$(call say,Measuring which strategy is best for what)
-	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/blended --out $(NANO)/chosen.json
+	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/third --out $(NANO)/chosen.json
 	$(call say,Training with the messages erased)
 	$(TRAIN) --stage fourth --start $(NANO)/blended --chosen $(NANO)/chosen.json --out $(NANO)/fourth $(ARGS)
 	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/blended $(NANO)/fourth --out $(NANO)

@@ -77,7 +77,7 @@ def _command(spent: dict[str, Any], *, before: str) -> str:
     out = "DIR" if recipe["stage"] == list(STAGES)[-1] else "DIR/blended"
     start = f" --stage {recipe['stage']} --start DIR/{before}" if before else ""
     chosen = " --chosen DIR/chosen.json" if "chosen" in spent else ""
-    measured = [f"python -m orca_guard_nano.recipe.choose DIR/{before} --out DIR/chosen.json"] if chosen else []
+    measured = ["python -m orca_guard_nano.recipe.choose DIR/third --out DIR/chosen.json"] if chosen else []
     trained = f"python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
     lines = [*measured, trained]
     if mean := spent.get("blended"):

@@ -16,7 +16,8 @@ from .items import CATEGORIES, CHAT, UNKNOWN
 from .messages import DIRECT, EXPLICIT
 
 SELECTION_SEED: Final = 30_001
-TOLERANCE: Final = 0.01
+TOLERANCE: Final = 0.01 + 1e-9
+"""A point, whatever fractions of binary numbers make of it."""
 
 
 def best(rows: Sequence[Mapping[str, Any]], *, category: str) -> str:

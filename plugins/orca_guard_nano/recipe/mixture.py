@@ -223,7 +223,7 @@ DIETS: Final = {
     ),
     "fourth": Diet(
         weights={ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 16, READING: 44, CHOICE: 16, CHAT: 4, UNKNOWN: 8},
-        direct_facts=0.3, cautious=0.6, drills=LATER_DRILLS,
+        direct_facts=0.3, cautious=0.6, drills=DENSE_DRILLS, share=0.5,
     ),
 }  # fmt: skip
 

@@ -74,8 +74,8 @@ STAGES: Final = {
         stage="third", seed=3, tokens=20_000_000, matrix_rate=0.006, other_rate=0.002, warmup=0.02, cooldown=0.8,
     ),
     "fourth": Recipe(
-        stage="fourth", seed=2, tokens=2_000_000, matrix_rate=0.002, other_rate=0.0007, warmup=0.05, cooldown=0.8,
-        average=0.99, drills=0.35, early_drills=0.35,
+        stage="fourth", seed=4, tokens=5_000_000, matrix_rate=0.002, other_rate=0.0007, warmup=0.05, cooldown=0.8,
+        average=0.99,
     ),
 }  # fmt: skip
 

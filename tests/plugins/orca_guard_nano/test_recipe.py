@@ -229,7 +229,7 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
     assert "facts: direct" in text
     assert "train --out DIR/third --stage third --start DIR/second\n" in text
     assert "blend DIR/first DIR/third --out DIR/blended --share 0.7\n" in text
-    assert "choose DIR/blended --out DIR/chosen.json\n" in text
+    assert "choose DIR/third --out DIR/chosen.json\n" in text
     assert "train --out DIR/fourth --stage fourth --start DIR/blended --chosen DIR/chosen.json\n" in text
     assert "blend DIR/blended DIR/fourth --out DIR\n" in text
     assert card.digest(tmp_path / "model.safetensors") in text
