@@ -55,7 +55,7 @@ format: $(VENV)/.linting  ## put style and format right
 
 check: test types lint  ## tests, types, style
 
-# Less than three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
+# Shares were chosen on questions that neither decide nor are reported. Less than three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on.
 NANO    := build/nano
 TRAIN   := $(BIN)/python -m orca_guard_nano.recipe.train
 nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put it in place
@@ -68,7 +68,7 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 	$(BIN)/python -m orca_guard_nano.recipe.choose $(NANO)/third --out $(NANO)/chosen.json
 	$(call say,Training with the messages erased)
 	$(TRAIN) --stage fourth --start $(NANO)/blended --chosen $(NANO)/chosen.json --out $(NANO)/fourth $(ARGS)
-	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/blended $(NANO)/fourth --out $(NANO)
+	$(BIN)/python -m orca_guard_nano.recipe.blend $(NANO)/blended $(NANO)/fourth --share 0.8 --out $(NANO)
 	$(call say,Measuring)
 	$(BIN)/python -m orca_guard_nano.recipe.evaluate $(NANO) --json > $(NANO)/measured.json
 	$(BIN)/python -m orca_guard_nano.recipe.card $(NANO) --training $(NANO)/training.json --measured $(NANO)/measured.json

@@ -1,4 +1,4 @@
-"""The mean of two stages' weights: `python -m orca_guard_nano.recipe.blend FIRST SECOND --out DIR`.
+"""The mean of two stages' weights: `python -m orca_guard_nano.recipe.blend FIRST SECOND --share 0.5 --out DIR`.
 
 A later stage learns what it is there for and loses some of what it does not practise. Weights of both are joined by one
 training, so their mean still works, and has most of the one and more of the other ("WiSE-FT": Wortsman et al. 2022,
@@ -8,7 +8,6 @@ training, so their mean still works, and has most of the one and more of the oth
 import argparse
 import json
 from pathlib import Path
-from typing import Final
 
 import torch
 from tokenizers import Tokenizer
@@ -16,11 +15,8 @@ from tokenizers import Tokenizer
 from .fleet import member
 from .train import kept_weights, save
 
-SHARE: Final = 0.5
-"""Of the later stage; looked at on questions that neither decide nor are reported."""
 
-
-def blend(first: Path, second: Path, *, out: Path, share: float = SHARE) -> None:
+def blend(first: Path, second: Path, *, out: Path, share: float) -> None:
     """Write a directory with weights between those of two.
 
     Raises:
@@ -45,7 +41,7 @@ def main() -> None:
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--share", type=float, default=SHARE, help="of the second, between 0 and 1")
+    parser.add_argument("--share", type=float, required=True, help="of the second, between 0 and 1")
     arguments = parser.parse_args()
     blend(arguments.first, arguments.second, out=arguments.out, share=arguments.share)
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from . import evaluate
 from .batches import LONGEST
-from .blend import SHARE
 from .messages import CAUTIOUS, SYSTEM
 from .train import STAGES
 
@@ -81,8 +80,8 @@ def _command(spent: dict[str, Any], *, before: str) -> str:
     trained = f"python -m orca_guard_nano.recipe.train --out {where}{start}{chosen}{flags}"
     lines = [*measured, trained]
     if mean := spent.get("blended"):
-        share = f" --share {mean['share']}" if mean["share"] != SHARE else ""
-        lines.append(f"python -m orca_guard_nano.recipe.blend DIR/{mean['with']} {where} --out {out}{share}")
+        both = f"DIR/{mean['with']} {where}"
+        lines.append(f"python -m orca_guard_nano.recipe.blend {both} --share {mean['share']} --out {out}")
     return "\n".join(f"    {line}" for line in lines)
 
 

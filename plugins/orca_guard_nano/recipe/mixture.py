@@ -222,8 +222,8 @@ DIETS: Final = {
         weights=MORE_READING, direct_facts=0.5, drills=DENSE_DRILLS, share=0.6,
     ),
     "fourth": Diet(
-        weights={ARITHMETIC: 22, FACTS: 20, COMPOSITIONS: 16, READING: 44, CHOICE: 16, CHAT: 4, UNKNOWN: 8},
-        direct_facts=0.3, cautious=0.6, drills=DENSE_DRILLS, share=0.5,
+        weights={ARITHMETIC: 24, FACTS: 18, COMPOSITIONS: 36, READING: 42, CHOICE: 18, CHAT: 4, UNKNOWN: 8},
+        direct_facts=0.2, cautious=0.6, drills=DENSE_DRILLS, share=0.4,
     ),
 }  # fmt: skip
 

@@ -24,7 +24,6 @@ from orca_guard_nano.recipe import (
     tokenizer,
     world,
 )
-from orca_guard_nano.recipe.blend import SHARE
 from orca_guard_nano.recipe.items import (
     ARITHMETIC,
     CATEGORIES,
@@ -218,7 +217,7 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
         for recipe in STAGES.values()
     ]
     stages[2]["blended"] = {"with": "first", "share": 0.7}
-    stages[3]["blended"] = {"with": "blended", "share": SHARE}
+    stages[3]["blended"] = {"with": "blended", "share": 0.8}
     stages[-1]["chosen"] = {FACTS: "direct"}
     margin = {"unseen": False, "best": "recall-generate", "n": 50, "difference": 0.01, "interval": (-0.01, 0.03),
               "tokens": 20.0, "tokens_of_best": 30.0}  # fmt: skip
@@ -228,10 +227,10 @@ def test_the_card_states_digest_and_figures(tmp_path: Path) -> None:
     assert "20.0 tokens an answer against 30.0 (33 % fewer)" in text
     assert "facts: direct" in text
     assert "train --out DIR/third --stage third --start DIR/second\n" in text
-    assert "blend DIR/first DIR/third --out DIR/blended --share 0.7\n" in text
+    assert "blend DIR/first DIR/third --share 0.7 --out DIR/blended\n" in text
     assert "choose DIR/third --out DIR/chosen.json\n" in text
     assert "train --out DIR/fourth --stage fourth --start DIR/blended --chosen DIR/chosen.json\n" in text
-    assert "blend DIR/blended DIR/fourth --out DIR\n" in text
+    assert "blend DIR/blended DIR/fourth --share 0.8 --out DIR\n" in text
     assert card.digest(tmp_path / "model.safetensors") in text
     assert "90.0 %" in text
     assert tomllib.loads(card.profile())["system"]["cautious"] == SYSTEM["cautious"]
