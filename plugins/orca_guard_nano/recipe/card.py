@@ -104,6 +104,8 @@ def card(directory: Path, *, training: dict[str, Any], measured: dict[str, Any],
     stages, weights = training["stages"], directory / "model.safetensors"
     first, speed = stages[0]["recipe"], measured["tokens_per_second"]
     note = f"- {note}\n" if note else ""
+    each = measured["rows"][0]["n"]
+    count = f" --count {each}" if each != evaluate.COUNT else ""
     return f"""# nano
 
 A tiny demonstration model: plain LlamaForCausalLM, trained from nothing on questions made by the generators in
@@ -139,7 +141,7 @@ Share right with 95 % Wilson intervals. Overall is over arithmetic, facts, compo
 ## Made again by
 
 {_commands(stages)}
-    python -m orca_guard_nano.recipe.evaluate DIR --json > measured.json
+    python -m orca_guard_nano.recipe.evaluate DIR{count} --json > measured.json
     python -m orca_guard_nano.recipe.card DIR --training DIR/training.json --measured measured.json
 
 Training goes on where it was cut short. `make nano` does all of this with the defaults.

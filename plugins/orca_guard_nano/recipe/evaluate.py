@@ -32,6 +32,7 @@ class Said(NamedTuple):
 
 Ask = Callable[[Sequence[tuple[str, str]]], list[Said]]
 STRATEGIES: Final = (*EXPLICIT, CAUTIOUS)
+COUNT: Final = 300  # items a category and strategy
 LIMIT: Final = 200  # new tokens of a reply; the longest work has fewer
 
 
@@ -270,7 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--count", type=int, default=300, help="items a category and strategy")
+    parser.add_argument("--count", type=int, default=COUNT, help="items a category and strategy")
     parser.add_argument("--seed", type=int, default=20_001)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--speed", action="store_true", help="only the speed, on one core")

@@ -71,7 +71,7 @@ def test_a_blend_lies_between_two_stages(tmp_path: Path) -> None:
     }
     (one / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match="tokenizers that differ"):
-        blend(one, other, out=both)
+        blend(one, other, out=both, share=0.5)
 
 
 @pytest.mark.parametrize("options", [["--stage", "second"], ["--start", "somewhere"]])
