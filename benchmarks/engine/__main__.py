@@ -70,9 +70,9 @@ def main() -> None:
     for line in chosen:
         results.put(kept.once([*key, line.key], partial(_measured, line, peak, options.rounds)))
         print("\n".join(row(one, where["engine"]) for one in results.lines if _name(one) in line.names), flush=True)
+        if options.write:  # at once, so that page and file say the same whenever a run is cut short
+            written_into(PAGE, MARKS, markdown(results.lines, where))
     print(f"\n{markdown(results.lines, where)}")
-    if options.write:
-        written_into(PAGE, MARKS, markdown(results.lines, where))
     for line in chosen:
         kept.forget([*key, line.key])
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from orca_guard.contracts import ModelSpec
 from orca_guard.types import Classify, Decoding, Generate, Message, Request, Score
 from orca_guard_hf.loader import HuggingFace
 from orca_guard_hf.model import HFModel
-from orca_guard_hf.products import served
+from orca_guard_hf.products import linear
 
 SLOTS = {"15M": 64, "110M": 32}
 
@@ -79,25 +80,18 @@ def _plain(reply: Any) -> Any:
 
 def _peak(dtype: torch.dtype) -> float:
     """FLOP/s of the fastest product of a layer's size, by the library that is faster."""
-    best, ways = 0.0, (_by_torch, _by_one_dnn) if served() else (_by_torch,)
-    for (tokens, width), product in itertools.product(((256, 768), (512, 768), (256, 2048)), ways):
+    best = 0.0
+    sizes = ((256, 768), (512, 768), (256, 2048))
+    ways: tuple[Callable[..., torch.Tensor], ...] = (torch.nn.functional.linear, linear)
+    for (tokens, width), product in itertools.product(sizes, ways):
         one, other = torch.randn(tokens, width).to(dtype), torch.randn(width, width).to(dtype)
-        product(one, other)
+        product(one, other, None)
         for _ in range(5):
             started = time.process_time()
             for _ in range(20):
-                product(one, other)
+                product(one, other, None)
             best = max(best, 20 * 2 * tokens * width * width / (time.process_time() - started))
     return best
-
-
-def _by_torch(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """By the library that torch takes by itself."""
-    return torch.nn.functional.linear(rows, weight)
-
-
-def _by_one_dnn(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "")  # type: ignore[no-any-return]  # noqa: SLF001
 
 
 if __name__ == "__main__":

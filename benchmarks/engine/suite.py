@@ -28,13 +28,13 @@ BATCH = 32
 
 
 class Suite:
-    """One in sixteen items of every benchmark of the suite that a model of 2,048 tokens can be asked, under both arms.
+    """One in `PART` items of every benchmark of the suite that a model of 2,048 tokens can be asked, under both arms.
 
     Ours is `orca-guard audit`: plan, answers, judging by a classifier, figures, journal and seal. The peers are given
-    what that run asked, in one process: lm-evaluation-harness the likelihoods and the prompts, each with its best batch
-    size, then `Detoxify.predict` the answers to ToxiGen's prompts. The model's answers end by themselves: some tokens,
-    drawn under the seed, end a text, and so both sides write answers of many lengths. Seconds are the processor's, with
-    all loading.
+    what that run asked, in one process: lm-evaluation-harness the likelihoods and the prompts, each with a batch size
+    of its own, then `Detoxify.predict` the answers to ToxiGen's prompts. The model's answers end by themselves: some
+    tokens, drawn under the seed, end a text, and so both sides write answers of many lengths. Seconds are the
+    processor's, with all loading.
     """
 
     groups = frozenset({"whole"})
