@@ -55,7 +55,7 @@ format: $(VENV)/.linting  ## put style and format right
 
 check: test types lint  ## tests, types, style
 
-# Less than three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on. The shares of
+# About three hours on two CPU cores, minutes on a GPU (ARGS="--workers 8"); a run that is cut short goes on. The shares of
 # means were looked at on questions that neither decide nor are reported.
 NANO    := build/nano
 TRAIN   := $(BIN)/python -m orca_guard_nano.recipe.train
