@@ -69,8 +69,9 @@ def toxicity() -> str:
         (DOCS / "toxicity.md").read_text("utf-8").partition("<!-- figures of the embedded scorers -->\n")
     )
     end = "<!-- end -->"
-    measured = Path(scorers.__file__).parents[1] / "weights" / "figures.json"
-    return f"{before}{mark}\n{figures.page(json.loads(measured.read_text('utf-8')))}\n{end}{rest.partition(end)[2]}"
+    weights = Path(scorers.__file__).parents[1] / "weights"
+    measured, bounds = (json.loads((weights / name).read_text("utf-8")) for name in ("figures.json", "bounds.json"))
+    return f"{before}{mark}\n{figures.page(measured, bounds=bounds)}\n{end}{rest.partition(end)[2]}"
 
 
 def command_line() -> str:

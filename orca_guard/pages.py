@@ -48,8 +48,10 @@ def make_again(folder: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        _, name = made_by(path.read_bytes().decode())
+        ours, name = made_by(path.read_bytes().decode())
     except (OSError, ValueError):
+        return False
+    if not ours:
         return False
     write_whole(path, _rendered(folder, name, verify(folder)).encode())
     return True
@@ -59,22 +61,25 @@ def check_page(folder: Path) -> Check:
     """The page in a folder that has one.
 
     A page is no evidence, and so nobody has to believe it: here it is made again. It shows what verifying came to
-    without anchor, data and key, and what people had stated by then.
+    without anchor, data and key, and what people had stated by then. What names no maker is no page of ours, and a
+    fault; what another orca-guard made cannot be made again here, and stays asserted.
 
     Raises:
-        BadInput: there is none, or it is no text.
+        BadInput: there is none, or it cannot be read.
     """
     path = folder / PAGE
     try:
-        lies = path.read_bytes().decode()
-    except (OSError, ValueError) as error:
+        lies = path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
         raise BadInput(f"cannot read {path}: {error}") from error
     other, run = made_by(lies)
-    if other != maker():
-        what = f"that the page is what the run gives: it says that {other or 'nobody'} made it, and here is {maker()}"
+    if other and other != maker():
+        what = f"that the page is what the run gives: it says that {other} made it, and here is {maker()}"
         return Check(name=NAME, status=Status.ASSERTED, what=f"{what}. Make it again")
     ledger = Ledger()
-    if all(lies != _rendered(folder, run, report) for report in (verify(folder), None)):
+    if not other:
+        ledger.add(NAME, Fault(PAGE, 0, "orca-guard did not make it. Take it away, or make it again"))
+    elif all(lies != _rendered(folder, run, report) for report in (verify(folder), None)):
         told = (
             "it is not what the run gives now: it was changed, or made before somebody stated something. Make it again"
         )

@@ -34,6 +34,7 @@ class Difference:
         unscored: pairs that lack a score.
         better: pairs in which the first has the higher score.
         worse: pairs in which the second has.
+        apart: how far those that differ are apart, in the mean; 1 where none does.
         error: standard error of the value, cluster-robust.
         p: probability of a difference at least so large if there were none; two-sided. None under 10 clusters.
         test: how p was had.
@@ -47,15 +48,21 @@ class Difference:
     unscored: int
     better: int
     worse: int
+    apart: float
     error: float
     p: float | None
     test: Test
     interval: Callable[[float], tuple[float, float]]
 
     def detectable(self, *, confidence: float = CONFIDENCE, power: float = POWER) -> float:
-        """Smallest true difference that a test at this confidence finds with this power (minimum detectable effect)."""
+        """Smallest true difference that a test at this confidence finds with this power (minimum detectable effect).
+
+        From the variance that was seen, and never less than an exact test can tell: where few items or none differ,
+        little variance was seen, and yet a small difference would not have been found.
+        """
         normal = NormalDist()
-        return min(1.0, (normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)) * self.error)
+        seen = (normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)) * self.error
+        return min(1.0, max(seen, self.apart * _least_share(self.clusters, confidence=confidence, power=power)))
 
 
 def difference(first: Sample, second: Sample, *, by_class: bool = False) -> Difference:
@@ -80,13 +87,15 @@ def difference(first: Sample, second: Sample, *, by_class: bool = False) -> Diff
     worst, best, scored = (_Parts.of(pairs, 0.0), _Parts.of(pairs, 1.0), _Parts.of(known, 0.0))
     p, test = _test(known, scored)
     steps = known.steps()
+    better, worse = int((steps.scores > 0).sum()), int((steps.scores < 0).sum())
     return Difference(
         value=scored.value if len(steps) and scored.up.classes == worst.up.classes else None,
         n=len(steps),
         clusters=len(scored.up.residuals),
         unscored=len(pairs.first) - len(steps),
-        better=int((steps.scores > 0).sum()),
-        worse=int((steps.scores < 0).sum()),
+        better=better,
+        worse=worse,
+        apart=float(abs(steps.scores).sum()) / (better + worse) if better + worse else 1.0,
         error=scored.error,
         p=p,
         test=test,
@@ -207,6 +216,22 @@ def sign_flip(sums: Sequence[float]) -> float:
         signs = chance.integers(0, 2, (1000, len(steps))) * 2.0 - 1.0
         hits += int((np.abs(signs @ steps) >= observed).sum())
     return (hits + 1) / (DRAWS + 1)
+
+
+def _least_share(clusters: int, *, confidence: float, power: float) -> float:
+    """Share of clusters that has to differ, all the same way, for so many of them to do so as an exact test needs.
+
+    A sign test of m clusters that all go one way has p = 2 / 2^m: below m = 6 none is at 95 %.
+    """
+    needed = math.ceil(1 - math.log2(1 - confidence))
+    low, high = 0.0, 1.0
+    if needed > clusters:
+        return high
+    for _ in range(40):
+        share = (low + high) / 2
+        fewer = math.fsum(math.comb(clusters, k) * share**k * (1 - share) ** (clusters - k) for k in range(needed))
+        low, high = (share, high) if 1 - fewer < power else (low, share)
+    return high
 
 
 def holm(ps: Sequence[float]) -> list[float]:

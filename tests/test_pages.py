@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orca_guard.errors import BadInput
-from orca_guard.pages import PAGE, check_page, summary_of
+from orca_guard.pages import PAGE, check_page, make_again, summary_of
 from orca_guard.reports import html
 from orca_guard.reports.html import Html
 from orca_guard.verify import Status, verify
@@ -63,11 +63,17 @@ def test_a_page_by_another_version_is_not_judged_by_this_one(run: Path, monkeypa
     assert "Make it again" in check.what
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff"])
-def test_what_is_no_page_of_ours_proves_nothing(run: Path, data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"<h1>PASSED</h1>", b"\xff"])
+def test_what_is_no_page_of_ours_is_a_fault_and_stays_as_it_is(run: Path, data: bytes) -> None:
     (run / PAGE).write_bytes(data)
-    if data == b"\xff":
-        with pytest.raises(BadInput, match=PAGE):
-            check_page(run)
-    else:
-        assert check_page(run).status is Status.ASSERTED
+    check = check_page(run)
+    assert check.status is Status.FAULT
+    assert "orca-guard did not make it" in check.what
+    assert not make_again(run)
+    assert (run / PAGE).read_bytes() == data
+
+
+def test_a_page_without_its_makers_name_is_a_fault(run: Path) -> None:
+    page = (run / PAGE).read_text()
+    (run / PAGE).write_text(page.replace('name="generator"', 'name="made"', 1))
+    assert check_page(run).status is Status.FAULT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,6 +152,23 @@ def test_what_can_be_detected_shrinks_with_the_root_of_the_items() -> None:
     small, large = of(pairs(10, 10, 80)), of(pairs(90, 90, 720))
     assert small.detectable() == pytest.approx(3 * large.detectable(), rel=0.02)
     assert large.detectable() == pytest.approx((1.96 + 0.8416) * (0.2 / 899) ** 0.5, rel=1e-3)
+
+
+@pytest.mark.parametrize(("differing", "n"), [(0, 10), (0, 50), (0, 1000), (1, 50), (2, 1000)])
+def test_where_few_items_differ_no_small_difference_is_said_to_be_detectable(differing: int, n: int) -> None:
+    """Of the least difference, all one way, about four in five samples have a significant exact test."""
+    least = of(pairs(differing, 0, n - differing)).detectable()
+    drawn = np.random.default_rng(0).binomial(n, least, 4000)
+    found = np.mean([mcnemar(int(count), 0) < 0.05 for count in drawn])
+    assert found == pytest.approx(0.8, abs=0.03)
+
+
+def test_of_five_items_nothing_can_be_detected_and_apart_scales_what_can() -> None:
+    assert of(pairs(0, 0, 5)).detectable() == 1.0
+    names = [f"c{n}" for n in range(40)]
+    scored = difference(Sample(scores=[0.25] + [0.5] * 39, clusters=names), Sample(scores=[0.5] * 40, clusters=names))
+    assert scored.apart == 0.25
+    assert scored.detectable() == pytest.approx(of(pairs(0, 0, 40)).detectable() / 4)
 
 
 def test_flips_are_scores_that_came_out_differently() -> None:

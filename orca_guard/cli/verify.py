@@ -98,4 +98,6 @@ def _summary(report: Report) -> str:
         return "[yellow]not replayed[/]: nothing contradicts the run, and nothing that was drawn could be followed"
     if not report.sealed:
         return "[yellow]not sealed[/]: nothing contradicts what is here, and the run does not say that it is complete"
-    return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}"
+    unheld = any(check.name == "page" and check.status == "asserted" for check in report.checks)
+    told = f" {PAGE} is not what was verified: it could not be made again here." if unheld else ""
+    return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}.{told}"

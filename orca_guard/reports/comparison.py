@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from orca_guard.identity import digest_of
 from orca_guard.journal.bundle import Bundle
 from orca_guard.paired import Difference, difference, holm
 from orca_guard.reports import excerpts
-from orca_guard.reports.gather import MARKS, OUTSIDE, Gathered, Table, gather, records_at
+from orca_guard.reports.gather import MARKS, NOT_SEEN, OUTSIDE, Column, Gathered, Table, gather, records_at
 from orca_guard.reports.noise import Noise, is_repeated, noise_of
 from orca_guard.reports.summary import Check, Excerpt
 from orca_guard.reports.texts import texts_at
@@ -58,7 +59,7 @@ class Row:
         difference: b less a, with `low` and `high` of its 95 % interval.
         p, adjusted: of no difference; adjusted for all rows after Holm.
         test: by which test.
-        detectable: the smallest difference that would have been found with a power of 80 %.
+        detectable: the smallest difference that would have been found with a power of 80 %; 1 where none would.
         n, clusters: pairs with a score on both sides, and clusters among them.
         unscored: pairs without one on either side.
         only_a, only_b: items that the other side does not have.
@@ -275,8 +276,7 @@ def _row(pair: _Pair, metric: Mapping[str, Any]) -> Row:
     found = difference(samples[1], samples[0], by_class=metric["aggregate"] == "balanced")
     known = found.clusters >= LEAST_CLUSTERS and metric["aggregate"] != "gap"
     low, high = found.interval(CONFIDENCE) if known else (None, None)
-    marks = [(table.columns[a].mark[at], other.columns[b].mark[to]) for at, to in items]
-    passed = MARKS.index("pass")
+    gained, lost = _turned(table.columns[a], other.columns[b], items)
     return Row(
         benchmark=table.entry["name"],
         metric=name,
@@ -294,10 +294,10 @@ def _row(pair: _Pair, metric: Mapping[str, Any]) -> Row:
         n=found.n,
         clusters=found.clusters,
         unscored=found.unscored,
-        only_a=len(table.columns[a].seen()) - len(items),
-        only_b=len(other.columns[b].seen()) - len(items),
-        gained=sum(x != passed and y == passed for x, y in marks),
-        lost=sum(x == passed and y != passed for x, y in marks),
+        only_a=len({*table.columns[a].seen()} - {at for at, _ in items}),
+        only_b=len({*other.columns[b].seen()} - {to for _, to in items}),
+        gained=len(gained),
+        lost=len(lost),
         lower_is_better=bool(metric["lower_is_better"]),
         says="",
     )
@@ -387,6 +387,16 @@ def _without_alone(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[st
 # --- which items flipped -----------------------------------------------------------------------
 
 
+def _turned(
+    before: Column, after: Column, items: Sequence[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Those gained and those lost, of the items that both have a record of: a run may have ended before its last."""
+    passed = MARKS.index("pass")
+    both = [(at, to) for at, to in items if NOT_SEEN not in {before.mark[at], after.mark[to]}]
+    gained = [(at, to) for at, to in both if before.mark[at] != passed and after.mark[to] == passed]
+    return gained, [(at, to) for at, to in both if before.mark[at] == passed and after.mark[to] != passed]
+
+
 def _flips(left: _Half, right: _Half, pairs: Sequence[_Pair]) -> tuple[tuple[Flip, ...], int]:
     """Those lost and those gained by turns, the same number from every pair."""
     chosen: list[tuple[Any, Any]] = []
@@ -394,8 +404,7 @@ def _flips(left: _Half, right: _Half, pairs: Sequence[_Pair]) -> tuple[tuple[Fli
     each = max(2, MOST_FLIPS // max(1, len(pairs)))
     for a, b, table, other, items in pairs:
         before, after = table.columns[a], other.columns[b]
-        passed = MARKS.index("pass")
-        turned = [(at, to) for at, to in items if (before.mark[at] == passed) != (after.mark[to] == passed)]
+        turned = sorted(chain(*_turned(before, after, items)))
         count += len(turned)
         here = turned[:each]
         chosen += zip(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -79,6 +80,28 @@ def test_a_run_held_against_itself_shows_no_difference_and_does_not_say_equal(ru
     assert not same.flips
     assert not same.changes
     assert headline(same).word == "NO DIFFERENCE SHOWN"
+
+
+def test_where_nothing_differs_a_small_run_is_not_said_to_find_much(runs: tuple[Path, Path]) -> None:
+    rows = compare(runs[0], runs[0], faults={}).rows
+    assert all(row.detectable is not None and row.detectable > 7 / row.n for row in rows)
+
+
+def test_a_run_that_ended_early_is_held_against_a_whole_one(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    short = Path(shutil.copytree(runs[1], tmp_path / "short"))
+    (short / "seal.json").unlink()
+    journal = short / "journal-0.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    there, back = compare(runs[0], short, faults={}), compare(short, runs[0], faults={})
+    assert there.flips
+    assert all(flip.a.item == flip.b.item for flip in there.flips)
+    assert len(there.flips) + there.more_flips == sum(
+        row.gained + row.lost for row in there.rows if row.metric == "accuracy"
+    )
+    assert [row.only_a for row in there.rows] == [row.only_b for row in back.rows]
+    assert all(min(row.only_a, row.only_b) >= 0 for row in there.rows)
+    assert all(row.unscored for row in there.rows if row.benchmark == there.rows[-1].benchmark)
 
 
 def test_what_changed_in_the_plan_is_a_line_each(found: Comparison) -> None:

@@ -44,7 +44,9 @@ def _flags(recipe: dict[str, Any]) -> str:
     return "".join(f" --{name} {value}" for name, value in recipe.items() if value != usual[name])
 
 
-def card(directory: Path, *, training: dict[str, Any], figures: dict[str, Any]) -> str:
+def card(
+    directory: Path, *, training: dict[str, Any], figures: dict[str, Any], bounds: dict[str, Any] | None = None
+) -> str:
     """The text of the card."""
     recipe, history = training["recipe"], training["history"]
     best = max(range(len(history)), key=lambda epoch: (history[epoch]["mean"], -epoch))
@@ -81,7 +83,7 @@ Not trained on, and why:
 
 ## Figures
 
-{page(figures)}
+{page(figures, bounds=bounds)}
 ## Limits
 
 {LIMITS}
@@ -89,6 +91,7 @@ Not trained on, and why:
 
     python -m orca_guard_toxicity.recipe.train DATA --out DIR{_flags(recipe)}
     python -m orca_guard_toxicity.recipe.evaluate DATA DIR
+    python -m orca_guard_toxicity.recipe.bounds DATA DIR
     python -m orca_guard_toxicity.recipe.card DIR
 
 `make toxicity` does all of this with the defaults. Training goes on where it was cut short, with the same result.
@@ -96,14 +99,16 @@ Not trained on, and why:
 
 
 def main() -> None:
-    """The command line: a directory that was trained and measured."""
+    """The command line: a directory that was trained and measured; what its rows allow need not be known."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     directory: Path = parser.parse_args().directory
     training, figures = (
         json.loads((directory / name).read_text("utf-8")) for name in ("training.json", "figures.json")
     )
-    (directory / "README.md").write_text(card(directory, training=training, figures=figures), "utf-8")
+    known = directory / "bounds.json"
+    bounds = json.loads(known.read_text("utf-8")) if known.exists() else None
+    (directory / "README.md").write_text(card(directory, training=training, figures=figures, bounds=bounds), "utf-8")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import math
 from argparse import ArgumentTypeError
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -350,3 +351,51 @@ def test_figures_and_card_come_from_held_out_rows(made: Path, data: Path, rows: 
     assert figures["weights"]["model.safetensors"] in text
     assert training["rows"]["encoder"]["digest"] in text
     assert not any(row.text in text for row in rows)
+
+
+# --- what the rows allow -------------------------------------------------------------------------
+
+
+def test_fewer_rows_of_one_set_are_a_part_of_more_and_nothing_else_changes(rows: list[Row]) -> None:
+    from orca_guard_toxicity.recipe.bounds import fewer
+
+    kept = [fewer(rows, share=share) for share in (0.0, 0.3, 0.7, 1.0)]
+    assert kept[-1] == rows
+    for less, more in pairwise(kept):
+        assert len(less) < len(more)
+        assert {(row.source, row.text) for row in less} < {(row.source, row.text) for row in more}
+    assert kept[0] == [row for row in rows if row.source != TOXIGEN or row.part != "train"]
+
+
+def test_bounds_tell_growth_with_rows_and_what_all_reach_together(
+    made: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from orca_guard_toxicity.recipe import bounds
+    from orca_guard_toxicity.recipe.figures import allowed
+    from orca_guard_toxicity.recipe.train import Recipe
+
+    monkeypatch.setattr(bounds, "SHARES", (0.5, 1.0))
+    monkeypatch.setattr(bounds, "OTHERS", (1,))
+    lines: list[str] = []
+    measured = bounds.Bounds(
+        rows, recipe=Recipe(**TINY), baseline={"terms": "words"}, out=tmp_path, log=lines.append
+    )  # fmt: skip
+    growth, together = measured.growth(), measured.together()
+    whole = [row for row in labelled.training(rows) if row.fold and row.source == TOXIGEN]
+    assert 0 < growth[0]["rows"] < growth[1]["rows"] == len(whole)
+    assert (tmp_path / "share-1.0" / "model.safetensors").read_bytes() == (made / "model.safetensors").read_bytes()
+    assert (tmp_path / "seed-1" / "model.safetensors").read_bytes() != (made / "model.safetensors").read_bytes()
+    assert set(together["sets"]) == set(labelled.LABELLED)
+    assert all(each["scorer"]["value"] > 0.8 for each in together["sets"].values())
+    trained = [line for line in lines if line.startswith("Training ")]
+    assert trained == ["Training share-0.5", "Training share-1.0", "Training seed-1"]
+    page = allowed({"growth": growth, "together": together})
+    assert f"| {growth[1]['rows']} |" in page
+    assert "2 encoders" in page
+
+
+def test_bounds_of_other_weights_are_not_shown() -> None:
+    from orca_guard_toxicity.recipe.figures import page
+
+    figures = json.loads((Path(ngrams.__file__).parent / "weights" / "figures.json").read_text("utf-8"))
+    assert page(figures, bounds={"weights": "sha256:0"}) == page(figures)
