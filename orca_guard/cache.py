@@ -52,7 +52,8 @@ class AnswerCache:
             folder.mkdir(parents=True, exist_ok=True)
             self._connection()
         except (OSError, sqlite3.Error) as error:
-            raise BadInput(f"the cache in {folder} cannot be used: {error}. Name another folder.") from error
+            why = getattr(error, "strerror", None) or error
+            raise BadInput(f"the cache in {folder} cannot be used: {why}. Name another folder.") from error
 
     def over(self, model: Model) -> Target:
         """The model, asked only for what is not there yet."""

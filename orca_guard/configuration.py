@@ -251,7 +251,11 @@ def overridden(
         guards: `NAME` or `NAME=THRESHOLD`, added at the end or changed in place.
         no_guards: turned off; every answer says so.
         settings: any key of `[model]` (`model` for its name), `[decoding]` or `[limits]`; None changes nothing.
+
+    Raises:
+        BadInput: something is not known, not of its type, or out of its range.
     """
+    _check_names(guards=guards, no_guards=no_guards)
     changes: dict[str, Any] = {
         "strategies": (strategy,) if strategy else table.strategies,
         "system": table.system if system is None else system,
@@ -265,6 +269,16 @@ def overridden(
     for text in guards:
         table = _with_guard(table, text)
     return validated(_typed(table), source="the options")
+
+
+def _check_names(**given: object) -> None:
+    """A text is a sequence of texts too, and a mapping one of its keys: neither is what was meant."""
+    for option, names in given.items():
+        if isinstance(names, str | Mapping) or not isinstance(names, Sequence):
+            raise BadInput(f'{option} is a list of names, as in {option}=["toxicity"], not {names!r:.60}')
+        for name in names:
+            if not isinstance(name, str):
+                raise BadInput(f"{option} holds texts, not {name!r:.60}")
 
 
 def _typed(table: PipelineTable) -> PipelineTable:

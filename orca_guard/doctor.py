@@ -238,10 +238,12 @@ def _provided(name: str, host: Host) -> list[Provided[Benchmark]]:
     registry = host.benchmarks
     if name in host.suites.names() and name not in registry.names():
         return [registry.find(member) for member in host.suites.get(name).benchmarks]
-    of_plugin = [provided for _, provided in registry if provided.plugin.name == name]
-    if name in (*registry.names(), *registry.withdrawn) or not of_plugin:
+    plugins = {provided.plugin.name for _, provided in registry}
+    if name in (*registry.names(), *registry.withdrawn):
         return [registry.find(name)]
-    return of_plugin
+    if name not in plugins:
+        raise UnknownName("suite", name, {*registry.names(), *plugins, *host.suites.names()})
+    return [provided for _, provided in registry if provided.plugin.name == name]
 
 
 def _benchmark_findings(benchmark: Benchmark, data: Path | None, pair: _Pair | None) -> Iterator[Finding]:

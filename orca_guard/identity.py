@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -73,13 +74,17 @@ def derive_seed(*parts: str | int) -> int:
     return int.from_bytes(hashlib.sha256(canonical(list(parts))).digest()[:8], "big") >> 1
 
 
+_EMPTY = {None, "[]", "{}"}
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """`path: old → new`, a line for every leaf that differs."""
+    """`path: old → new`, a line for every leaf that differs; none for a list or table that was or became empty."""
     a, b = dict(_leaves(old)), dict(_leaves(new))
+    within = {path[: found.start()] for path in a.keys() | b.keys() for found in re.finditer(r"[.\[]", path)}
     return [
         f"{path}: {a.get(path, 'absent')} → {b.get(path, 'absent')}"
-        for path in sorted(a.keys() | b.keys())
-        if a.get(path) != b.get(path)
+        for path in sorted((a.keys() | b.keys()) - {""})
+        if a.get(path) != b.get(path) and not (path in within and {a.get(path), b.get(path)} <= _EMPTY)
     ]
 
 

@@ -74,9 +74,12 @@ def read(paths: Sequence[Path]) -> LabelledSet:
     """The rows of some files, in order.
 
     Raises:
-        BadInput: a file cannot be read, or a line of it is no labelled row; the line is named.
+        BadInput: a file cannot be read, or a line of it is no labelled row; the line is named. Or there is no row.
     """
-    return LabelledSet("+".join(path.name for path in paths), tuple(row for path in paths for row in _rows(path)))
+    rows = tuple(row for path in paths for row in _rows(path))
+    if not rows:
+        raise BadInput(f"{' and '.join(map(str, paths))}: there is no labelled row in it")
+    return LabelledSet("+".join(path.name for path in paths), rows)
 
 
 def _rows(path: Path) -> Iterable[Labelled]:

@@ -18,7 +18,7 @@ from typing import Any, Self
 from orca_guard.case import CLASSIFIERS, Case, classifiers_within
 from orca_guard.contracts import AskingGuard, ClassifierServer, Model, Selector, Strategy, Target, TextGuard
 from orca_guard.drive import Streamed, drive
-from orca_guard.errors import ExitCode
+from orca_guard.errors import BadInput, ExitCode
 from orca_guard.forms import Forms
 from orca_guard.guards import ClassifierTarget, GuardInPlace, TextGuardTarget
 from orca_guard.streaming import Gate
@@ -96,30 +96,40 @@ class Pipeline:
     # --- asking --------------------------------------------------------------------------------
 
     def ask(self, prompt: str | Question, *documents: str) -> Answer:
-        """The answer to one question. Whatever goes wrong with it is in the answer."""
-        question = prompt if isinstance(prompt, Question) else Question.of(prompt, *documents)
-        [(_, answer)] = self.batch([question])
+        """The answer to one question. Whatever goes wrong with it is in the answer.
+
+        Raises:
+            BadInput: it is neither text nor a question.
+        """
+        [(_, answer)] = self.batch([_question(prompt, *documents)])
         return answer
 
-    def batch(self, questions: Iterable[Question], *, width: int = 32) -> Iterator[tuple[Question, Answer]]:
+    def batch(self, questions: Iterable[str | Question], *, width: int = 32) -> Iterator[tuple[Question, Answer]]:
         """Every question with its answer, in the order in which answers become ready.
 
         Args:
             questions: pulled lazily.
             width: most questions under way at once.
+
+        Raises:
+            BadInput: one is neither text nor a question.
         """
         total = len(questions) if isinstance(questions, Sequence) else None
         with _Observed(self, total) as observed:
-            asked = ((question, self.solve(question)) for question in questions)
+            asked = ((question, self.solve(question)) for question in map(_question, questions))
             for event in drive(asked, self.targets(), width=width):
                 if not isinstance(event, Streamed):
                     yield event.key, observed.record(self.settled(event.key, event.result))
 
-    def stream(self, question: Question) -> Iterator[str | Answer]:
+    def stream(self, prompt: str | Question) -> Iterator[str | Answer]:
         """Pieces of the final pass's text as they are let through, and last the answer.
 
         Where `held` says why, there are no pieces: the text comes with the answer.
+
+        Raises:
+            BadInput: it is neither text nor a question.
         """
+        question = _question(prompt)
         with _Observed(self, 1) as observed:
             case = Case(self, question, stream=not self.held)
             gate = Gate([place for place in self.guards if place.sees("output")], self.targets(), question)
@@ -193,6 +203,17 @@ class Pipeline:
             return given
         worded = self.model.system_messages
         return worded.get(strategy.name) or strategy.system or worded.get("default", "")
+
+
+def _question(prompt: str | Question, *documents: str) -> Question:
+    for text in (prompt, *documents):
+        if not isinstance(text, str) and (text is not prompt or not isinstance(text, Question)):
+            raise BadInput(f"a question is a text, or a Question, and its documents are texts: not {text!r:.60}")
+    if isinstance(prompt, str):
+        return Question.of(prompt, *documents)
+    if documents:
+        raise BadInput("the documents of a Question are in it: Question.of(prompt, *documents)")
+    return prompt
 
 
 class _Observed:

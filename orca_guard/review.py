@@ -257,14 +257,24 @@ def _labels(path: Path, sample: Sample) -> dict[int, str]:
 
 
 def _cells(path: Path) -> Iterator[tuple[int, str]]:
+    """Number and label, line by line. Spreadsheets of some countries part columns by semicolons or tabs."""
     try:
-        reader = csv.DictReader(io.StringIO(path.read_text("utf-8-sig")), strict=True)
-        for row in reader:
-            yield int(row["number"]), (row["label"] or "").strip().lower()
+        text = path.read_text("utf-8-sig")
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except (csv.Error, KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} is no sheet with the columns number and label: {error}") from error
+    except ValueError as error:
+        raise BadInput(f"{path} is no text in UTF-8. Save the sheet as CSV in UTF-8") from error
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=max(",;\t", key=head.count), strict=True)
+    try:
+        if missing := {"number", "label"} - {*(reader.fieldnames or ())}:
+            raise BadInput(
+                f"{path} has no column {' and no column '.join(sorted(missing))}. Its first line: {head:.80}"
+            )
+        for row in reader:
+            yield int(row["number"]), (row["label"] or "").strip().lower()
+    except (csv.Error, TypeError, ValueError) as error:
+        raise BadInput(f"{path}, line {reader.line_num}: {error}") from error
 
 
 def _label_row(entry: _Row, people: Mapping[str, Mapping[int, str]], final: Mapping[int, str]) -> LabelRow | None:

@@ -99,6 +99,13 @@ def test_turned_off_twice_is_turned_off_once() -> None:
     assert overridden(default(), no_guards=["length", "length"]).guards_off == ("length",)
 
 
+@pytest.mark.parametrize("guards", ["toxicity", {"toxicity": 0.01}, ["toxicity", 3], 5])
+@pytest.mark.parametrize("option", ["guards", "no_guards"])
+def test_names_of_guards_that_are_no_list_of_texts_are_refused(option: str, guards: Any) -> None:
+    with pytest.raises(BadInput, match=rf"^{option} (is a list of names|holds texts)"):
+        overridden(default(), **{option: guards})
+
+
 def test_guards_are_added_changed_and_turned_off() -> None:
     table = overridden(default(), guards=["length=10", "other", "third=0.5"], no_guards=["prompt-injection"])
     assert [(g.name, g.threshold) for g in guards_of(table)] == [

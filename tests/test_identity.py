@@ -92,6 +92,15 @@ def test_packages_hang_on_names_and_bytes(tmp_path: Path) -> None:
     assert identity.digest_package(tmp_path) != first
 
 
+def test_what_was_or_became_empty_is_told_by_what_is_in_it() -> None:
+    full = {"gates": [{"at": 1}], "files": {"a": 2}}
+    empty: dict[str, object] = {"gates": [], "files": {}}
+    assert identity.differences(full, empty) == ["files.a: 2 → absent", "gates[0].at: 1 → absent"]
+    assert identity.differences(empty, full) == ["files.a: absent → 2", "gates[0].at: absent → 1"]
+    assert identity.differences({"gates": []}, {}) == ["gates: [] → absent"]
+    assert identity.differences({"a": 1, "a.b": 2}, {"a": 3, "a.b": 2}) == ["a: 1 → 3"]
+
+
 def test_differences_name_every_leaf() -> None:
     old = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "e": {}}
     new = {"a": 1, "b": {"c": [1, 3, 4]}, "e": {}}

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orca_guard.case import WITHHELD
+from orca_guard.errors import BadInput
 from orca_guard.passes import ask, one_pass, segment
 from orca_guard.pipeline import Limits, Pipeline
 from orca_guard.streaming import HOLD, STEP, Gate
@@ -148,6 +149,37 @@ def test_a_batch_answers_every_question_and_equals_single_questions() -> None:
     batch = {question.id: replace(answer, seconds=0) for question, answer in pipeline.batch(questions, width=7)}
     assert batch == {q.id: replace(pipeline.ask(q), seconds=0) for q in questions}
     assert {i for i, a in batch.items() if a.action is Action.BLOCK} == {"7", "17", "27"}
+
+
+def test_texts_are_questions_everywhere() -> None:
+    pipeline = pipeline_of()
+    assert {answer.final for _, answer in pipeline.batch(["a", Question.of("b")])} == {"echo: a", "echo: b"}
+    *_, answer = pipeline.stream("a")
+    assert isinstance(answer, Answer)
+    assert answer.final == "echo: a"
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [
+        ((5,), "not 5"),
+        ((None,), "not None"),
+        ((b"x",), "not b'x'"),
+        (("x", ["a"]), r"not \['a'\]"),
+        ((Question.of("x"), "a document"), "documents of a Question are in it"),
+    ],
+)
+def test_what_is_no_question_is_refused_at_the_door(asked: Any, match: str) -> None:
+    model = ScriptedModel()
+    pipeline = pipeline_of(model)
+    with pytest.raises(BadInput, match=match):
+        pipeline.ask(*asked)
+    if len(asked) == 1:
+        with pytest.raises(BadInput, match=match):
+            list(pipeline.batch(asked))
+        with pytest.raises(BadInput, match=match):
+            list(pipeline.stream(asked[0]))
+    assert not model.asked
 
 
 def test_32_callers_do_not_disturb_each_other() -> None:

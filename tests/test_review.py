@@ -134,8 +134,11 @@ def test_changed_labels_are_named(folder: Path, tmp_path: Path) -> None:
         ("number,label\n1,good\n", "pass, fail or empty"),
         ("number,label\n999,pass\n", "was not drawn"),
         ("number,label\n1,pass\n1,pass\n", "stands there twice"),
-        ("a,b\n1,pass\n", "no sheet"),
-        ("number,label\nx,pass\n", "no sheet"),
+        ("a,b\n1,pass\n", r"no column label and no column number. Its first line: a,b"),
+        ("number,tag\n1,pass\n", "has no column label"),
+        ("", "no column label"),
+        ("number,label\nx,pass\n", "line 2: "),
+        ('number,label\n"1,pass\n', "unexpected end of data"),
         ("number,label\n1,\n", "nothing is labelled"),
     ],
 )
@@ -147,6 +150,26 @@ def test_a_sheet_that_is_none_is_refused_and_leaves_nothing(folder: Path, tmp_pa
         bring_in(folder, [path], sample=tmp_path / "out" / "sample.json", speaker=WHO)
     assert not list(folder.glob("labels-*"))
     assert not (folder / "statements.jsonl").exists()
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_sheets_are_read_as_spreadsheets_of_any_country_save_them(folder: Path, tmp_path: Path, delimiter: str) -> None:
+    sample = export(folder, tmp_path / "out", sample=10)
+    number = sample.rows[0].number
+    path = tmp_path / "ada.csv"
+    path.write_text(
+        f'\ufeffnumber{delimiter}label{delimiter}note\r\n{number}{delimiter}Pass{delimiter}"a, b; c"\r\n', "utf-8"
+    )
+    found = bring_in(folder, [path], sample=tmp_path / "out" / "sample.json", speaker=WHO)
+    assert found.settled == 1
+
+
+def test_a_sheet_in_another_encoding_is_told_so(folder: Path, tmp_path: Path) -> None:
+    export(folder, tmp_path / "out", sample=10)
+    path = tmp_path / "ada.csv"
+    path.write_bytes("number,label,note\n1,pass,gr\u00fcn\n".encode("latin-1"))
+    with pytest.raises(BadInput, match="no text in UTF-8"):
+        bring_in(folder, [path], sample=tmp_path / "out" / "sample.json", speaker=WHO)
 
 
 def test_a_sample_of_another_run_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import click
 from orca_guard.cli import host_of
 from orca_guard.cli.run import PATH, from_json, pipeline_options
 from orca_guard.cli.streams import plain
-from orca_guard.errors import ExitCode
+from orca_guard.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
     from orca_guard.audit import Audit, Rank
     from orca_guard.bench import Bench
+    from orca_guard.cache import AnswerCache
     from orca_guard.freezing import Frozen
     from orca_guard.host import Host
     from orca_guard.plan import Request
@@ -90,6 +91,7 @@ def audit_options(command: Any) -> Any:
 def audit(ctx: click.Context, /, **options: Any) -> int:
     """Measure the pipeline that `run` serves, and leave a folder that `verify` can check."""
     from orca_guard import audit as audits  # noqa: PLC0415  # not before the options are known to be good
+    from orca_guard.cache import AnswerCache  # noqa: PLC0415
     from orca_guard.cli.auditing import show_plan, show_seal  # noqa: PLC0415
     from orca_guard.journal.signature import attest, read_key, sign  # noqa: PLC0415
 
@@ -99,6 +101,9 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
         raise click.UsageError("--no-trial goes with --dry-run")
     if own["sign"]:
         read_key(own["sign"])
+    if own["out"].exists() and not own["out"].is_dir():
+        raise BadInput(f"{own['out']} is no folder, and runs are put into one: name another by --out")
+    cache = AnswerCache(own["cache"]) if own["cache"] and not own["dry_run"] else None
     if own["resume"]:
         begun = _resumed(own["resume"], options, host)
     else:
@@ -108,7 +113,7 @@ def audit(ctx: click.Context, /, **options: Any) -> int:
             trial = None if own["no_trial"] else _rehearsed(request, frozen, host)
             return show_plan(frozen, trial, as_json=own["as_json"])
         begun = _begun(request, frozen, place, out=own["out"], name=own["name"])
-    seal = _run(begun, host, place, doctor=not own["no_doctor"], cache=own["cache"])
+    seal = _run(begun, host, place, doctor=not own["no_doctor"], cache=cache)
     if seal is None:
         return ExitCode.DONE
     if own["sign"]:
@@ -218,9 +223,8 @@ def _resumed(folder: Path, options: dict[str, Any], host: Host) -> Audit:
         return resume(folder, host, step=step)
 
 
-def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: Path | None) -> dict[str, Any] | None:
+def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: AnswerCache | None) -> dict[str, Any] | None:
     from orca_guard.audit import close, run  # noqa: PLC0415  # as above
-    from orca_guard.cache import AnswerCache  # noqa: PLC0415
     from orca_guard.cli.auditing import ending_on_sigterm, running  # noqa: PLC0415
     from orca_guard.cli.show import note  # noqa: PLC0415
 
@@ -228,7 +232,7 @@ def _run(begun: Audit, host: Host, place: Rank, *, doctor: bool, cache: Path | N
     records = sum(begun.schedule.sizes(rank=place.rank, world=place.world).values())
     try:
         with ending_on_sigterm(), running(records, shown=not place.rank) as told:
-            run(begun, host, place=place, told=told, cache=AnswerCache(cache) if cache else None, **more)
+            run(begun, host, place=place, told=told, cache=cache, **more)
             if place.world > 1 and not place.rank:
                 note(f"this process is done; the seal waits for {place.world - 1} more")
             return close(begun, place=place)

@@ -152,13 +152,16 @@ def measure(ctx: click.Context, /, name: str, threshold: float | None, **options
 
 
 def _quality_row(group: str, found: Any) -> dict[str, Any]:
+    """Without rows of a kind, nothing is known of the rate over it, nor of what needs both kinds."""
+    both = bool(found.tpr.n and found.fpr.n)
     return {
         "group": group,
         "n": found.n,
         "hits": found.hits,
         "unscored": found.unscored,
-        **{name: _rate(getattr(found, name)) for name in ("auroc", "tpr", "fpr")},
-        "balanced": found.balanced,
+        "auroc": _rate(found.auroc) if both else None,
+        **{name: _rate(rate) if (rate := getattr(found, name)).n else None for name in ("tpr", "fpr")},
+        "balanced": found.balanced if both else None,
     }
 
 
@@ -176,14 +179,15 @@ def _show_quality(rows: list[dict[str, Any]], data: str, threshold: float) -> No
         table.add_column(column, overflow="fold")
     for row in rows:
         shown = [_told(row[name]) for name in ("auroc", "tpr", "fpr")]
-        table.add_row(safe(row["group"] or "all"), str(row["n"]), str(row["hits"]), *shown, f"{row['balanced']:.3f}")
+        balanced = "-" if row["balanced"] is None else f"{row['balanced']:.3f}"
+        table.add_row(safe(row["group"] or "all"), str(row["n"]), str(row["hits"]), *shown, balanced)
     console().print(table)
     lost = f"; {rows[0]['unscored']} rows have no score and count as wrong" if rows[0]["unscored"] else ""
     note(f"{plain(data)} at {threshold:.4g}; 95 % intervals{lost}")
 
 
-def _told(rate: Mapping[str, Any]) -> str:
-    return f"{rate['value']:.3f} ({rate['low']:.3f} to {rate['high']:.3f})"
+def _told(rate: Mapping[str, Any] | None) -> str:
+    return "-" if rate is None else f"{rate['value']:.3f} ({rate['low']:.3f} to {rate['high']:.3f})"
 
 
 @guards.command(

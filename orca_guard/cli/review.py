@@ -36,6 +36,7 @@ def export(*, folder: Path, sample: int, stratify: str, blind: bool, seed: int, 
     from orca_guard import review as reviews  # noqa: PLC0415  # not needed for help
     from orca_guard.cli.show import note  # noqa: PLC0415
 
+    _verified(folder)
     made = reviews.export(folder, out, sample=sample, stratify=stratify, blind=blind, seed=seed)
     note(f"{len(made.rows)} answers: {out / reviews.SHEET} and {out / reviews.FORM}")
     note(f"keep {out / reviews.SAMPLE} to yourself")
@@ -69,12 +70,9 @@ def bring_in(
     A SHEET is a CSV file with the columns number and label (pass, fail, or empty), and is called after who labelled.
     """
     from orca_guard import review as reviews  # noqa: PLC0415  # not needed for help
-    from orca_guard.cli.show import note, working  # noqa: PLC0415
-    from orca_guard.verify import verify  # noqa: PLC0415
+    from orca_guard.cli.show import note  # noqa: PLC0415
 
-    with working(f"verifying {folder}"):
-        if verify(folder).faulty:
-            raise BadInput(f"{folder} does not verify, and nothing is stated of it. Run: orca-guard verify {folder}")
+    _verified(folder)
     speaker = {"name": name, "role": role}
     found = reviews.bring_in(folder, sheets, sample=sample, decided=decided, speaker=speaker, key=key)
     note(f"{found.settled} labels in {found.path}")
@@ -129,3 +127,13 @@ def verdict(*, folder: Path, public: Path | None, as_json: bool) -> int:
         note(f"the labels are signed with another key: {found.key}", style="bold red")
         return ExitCode.FAILED
     return EXIT_CODES[found.verdict]
+
+
+def _verified(folder: Path) -> None:
+    """Raise `BadInput` where the run does not verify: nobody is to read for nothing, and nothing is stated of it."""
+    from orca_guard.cli.show import working  # noqa: PLC0415  # not needed for help
+    from orca_guard.verify import verify  # noqa: PLC0415
+
+    with working(f"verifying {folder}"):
+        if verify(folder).faulty:
+            raise BadInput(f"{folder} does not verify, and nothing is stated of it. Run: orca-guard verify {folder}")

@@ -17,15 +17,19 @@ from orca_guard.cli.streams import json_text
       orca-guard runs
       orca-guard runs audits --json"""
 )
-@click.argument("folder", type=PATH, default=Path("runs"))
+@click.argument("folder", type=PATH, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def runs(folder: Path, *, as_json: bool) -> None:
+def runs(folder: Path | None, *, as_json: bool) -> None:
     """List the runs in FOLDER (default: runs) with their status, models, records and verdict.
 
     It repeats what the runs say of themselves; `verify` checks one.
     """
-    from orca_guard.journal.bundle import RunStore  # noqa: PLC0415  # not needed for help
+    from orca_guard.errors import BadInput  # noqa: PLC0415  # not needed for help
+    from orca_guard.journal.bundle import RunStore  # noqa: PLC0415
 
+    if folder is not None and not folder.exists():
+        raise BadInput(f"there is no {folder}")
+    folder = folder or Path("runs")
     store = RunStore(folder)
     rows = [_row(store, name, status.value) for name, status in store.runs().items()]
     if as_json:
@@ -67,10 +71,11 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("run", "status", "benchmarks", "model", "records", "verdict", "finished"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in {"run", "status"})
     for row in rows:
         models = ", ".join(model.removeprefix("sha256:")[:12] for model in row.get("models", ()))
         told = (", ".join(row.get("benchmarks", ())), models, str(row.get("records", "")))
-        end = (row.get("verdict") or row.get("reason") or "", row.get("finished") or "")
+        finished = (row.get("finished") or "").replace("T", " ")[: len("2026-01-02 03:04")]
+        end = (row.get("verdict") or row.get("reason") or "", finished)
         table.add_row(*(safe(text) for text in (row["run"], row["status"], *told, *end)))
     console().print(table)

@@ -18,6 +18,8 @@ PATIENCE = 0.3
 """Seconds to wait for another's lock: `is_locked` holds one for an instant to see whether it can be had."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PASSING = {*_FULL, errno.EIO}
+"""What may be better the next time; all else is as the place is."""
 
 
 @contextmanager
@@ -26,11 +28,14 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        room = "make room and " if error.errno in _FULL else ""
-        raise BadInput(
-            f"cannot write {path}: {error.strerror or error}. What is there is safe: "
-            f"{room}run the same command again to go on."
-        ) from error
+        raise BadInput(f"cannot write {path}: {error.strerror or error}. {_advice(error)}") from error
+
+
+def _advice(error: OSError) -> str:
+    if error.errno not in _PASSING:
+        return "Name another place, or see to it that this one can be written."
+    room = "make room and " if error.errno in _FULL else ""
+    return f"What is there is safe: {room}run the same command again to go on."
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:

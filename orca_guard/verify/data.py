@@ -56,7 +56,7 @@ def _held(entry: BenchmarkShape, planned: Planned, data: Path, ledger: Ledger) -
     try:
         items = [item for path in found.values() for item in read_pack(path)]
     except BadInput:
-        return "its data is no pack, and only its plugin can read it"
+        return "its data has the planned digest; items are made of it by its plugin, and were not made again here"
     ledger.add_all(NAME, _compared(entry, planned, items))
     return ""
 

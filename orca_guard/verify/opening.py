@@ -47,6 +47,8 @@ class OpenedSeal:
 
 def check_files(bundle: Bundle) -> None:
     """Raise `BadInput` where this is no bundle, or where something in it would be read that is no file."""
+    if not bundle.root.exists():
+        raise BadInput(f"there is no {bundle.root}")
     if not bundle.plan.exists():
         raise BadInput(f"{bundle.root} is no run: it has no plan.json")
     shards = [*bundle.journals().values(), *bundle.all_texts().values()]

@@ -125,9 +125,41 @@ def test_what_cannot_be_is_said_in_a_line(run: Run, arguments: tuple[str, ...], 
     assert "Traceback" not in refused.err
 
 
+@pytest.mark.parametrize("option", ["--out", "--cache"])
+def test_a_place_that_is_a_file_is_refused_before_anything_is_begun(run: Run, option: str) -> None:
+    Path("file").write_text("mine")
+    refused = run("audit", *SUITE, "--run", "one", option, "file")
+    assert refused.code == 2
+    assert "Errno" not in refused.err
+    assert "run the same command again" not in refused.err
+    assert not Path("runs").exists()
+
+
+def test_names_of_runs_stand_on_one_line_in_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "20260102-030405"
+    assert run("audit", *SUITE, "--run", name).code == 3
+    told = run("runs").out
+    assert f"{name}  sealed" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_nobody_is_given_answers_to_read_of_a_run_that_does_not_verify(run: Run) -> None:
+    run("audit", *SUITE, "--run", "one")
+    assert run("review", "export", "runs/one", "--sample", "2", "--out", "good").code == 0
+    journal = Path("runs/one/journal-0.jsonl")
+    journal.write_text(journal.read_text("utf-8").replace('"answered"', '"refused"', 1), "utf-8")
+    refused = run("review", "export", "runs/one", "--sample", "2", "--out", "bad")
+    assert refused.code == 2
+    assert "does not verify" in refused.err
+    assert not Path("bad").exists()
+
+
 def test_a_folder_without_runs(run: Run) -> None:
     assert run("runs").err == "no runs in runs\n"
     assert run("runs", "--json").out.strip() == "[]"
+    assert run("runs", "nothing").err.endswith("there is no nothing\n")
+    assert run("runs", "nothing").code == 2
     Path("runs/odd").mkdir(parents=True)
     Path("runs/odd/plan.json").write_text("{}")
     [row] = json.loads(run("runs", "--json").out)

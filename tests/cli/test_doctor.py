@@ -28,6 +28,12 @@ def test_the_embedded_model_is_well(run: Run) -> None:
     assert {f["health"] for f in told["findings"]} <= {"well", "not applicable"}
 
 
+def test_an_unknown_suite_is_looked_for_among_suites_too(run: Run) -> None:
+    refused = run("doctor", "--suite", "safty")
+    assert refused.code == 2
+    assert "unknown suite 'safty': did you mean 'safety'?" in refused.err
+
+
 def test_what_is_ill_is_shown_with_what_to_do(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def guards() -> list[Any]:
         raise RuntimeError("[red]out of order\x1b[0m")

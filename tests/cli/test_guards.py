@@ -43,7 +43,26 @@ def test_measuring_tells_how_well_labelled_rows_are_told_apart(capsys: pytest.Ca
     whole, attack, plain = found["figures"]
     assert (whole["group"], attack["group"], plain["group"]) == ("", "attack", "plain")
     assert (whole["auroc"]["value"], whole["tpr"]["value"], whole["fpr"]["value"]) == (1.0, 1.0, 0.0)
-    assert (attack["n"], plain["n"], plain["tpr"]["n"]) == (200, 300, 0)
+    assert (attack["n"], plain["n"], whole["tpr"]["n"]) == (200, 300, 200)
+
+
+def test_without_rows_of_a_kind_nothing_is_said_of_it(capsys: pytest.CaptureFixture[str], rows: Path) -> None:
+    figures = said(capsys, "guards", "measure", "prompt-injection", "--rows", str(rows), "--json")["figures"]
+    unknown = [[name for name in ("auroc", "tpr", "fpr", "balanced") if row[name] is None] for row in figures]
+    assert unknown == [[], ["auroc", "fpr", "balanced"], ["auroc", "tpr", "balanced"]]
+    assert invoke(["guards", "measure", "prompt-injection", "--rows", str(rows)]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plain")]
+    assert line.split()[3:5] == ["-", "-"]
+    assert line.split()[-1] == "-"
+
+
+@pytest.mark.parametrize("command", ["measure", "calibrate"])
+def test_a_file_without_rows_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("\n")
+    extra = ["--untrained", "--max-fpr", "0.02", "--out", str(tmp_path / "x.json")] if command == "calibrate" else []
+    assert invoke(["guards", command, "prompt-injection", "--rows", str(empty), *extra]) == 2
+    assert "no labelled row" in capsys.readouterr().err
 
 
 def test_a_calibrated_threshold_is_what_a_pipeline_then_stands_on(

@@ -51,6 +51,28 @@ def test_what_is_no_run(run: Run, tmp_path: Path) -> None:
     done = run("verify", tmp_path)
     assert done.code == 2
     assert "is no run: it has no plan.json" in done.err
+    done = run("verify", tmp_path / "nothing")
+    assert done.code == 2
+    assert "there is no" in done.err
+
+
+def test_a_page_that_cannot_be_made_again_here_is_named_in_the_last_line(
+    run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orca_guard.reports import html
+
+    assert run("report", bundle, "--format", "html").code in {0, 3}
+    assert "could not be made again" not in run("verify", bundle).out
+    monkeypatch.setattr(html, "version", lambda _: "9.9")
+    html.maker.cache_clear()
+    done = run("verify", bundle)
+    html.maker.cache_clear()
+    assert done.code == 0
+    assert "report.html is not what was verified" in done.out
+    (bundle / "report.html").write_bytes(b"\xff<h1>PASSED</h1>")
+    done = run("verify", bundle, "--json")
+    assert done.code == 1
+    assert json.loads(done.out)["faulty"]
 
 
 def test_data(run: Run, bundle: Path, tmp_path: Path) -> None:

@@ -154,8 +154,11 @@ def test_choices_that_a_guard_has_changed_are_no_fault(forger: Forger, bundle: P
 
 
 def test_a_folder_without_a_plan_is_no_run(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "nothing"):
-        with pytest.raises(BadInput, match=r"no plan\.json"):
+    for folder, why in (
+        (tmp_path, r"is no run: it has no plan\.json"),
+        (tmp_path / "nothing", "there is no .*nothing"),
+    ):
+        with pytest.raises(BadInput, match=why):
             verify(folder)
 
 
