@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 from accelerate.state import AcceleratorState
 
@@ -173,7 +174,32 @@ def test_a_model_that_lacks_weights_is_no_start(tmp_path: Path, stages: Path) ->
 
 def test_a_model_of_somebody_else_is_left_alone(tmp_path: Path, stages: Path) -> None:
     refused = tune("run", stages, "--out", tmp_path / "start", code=2)
-    assert "was not trained here" in str(refused.exception)
+    assert "which no training here wrote" in str(refused.exception)
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "profile.toml", "training/losses.jsonl"])
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path, stages: Path, name: str) -> None:
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine", "utf-8")
+    refused = tune("run", stages, "--out", tmp_path / "out", code=2)
+    assert f"holds {name}, which no training here wrote. Choose another --out" in str(refused.exception)
+    assert files(tmp_path / "out") == {name: b"mine"}
+
+
+def test_a_training_that_was_killed_before_it_was_noted_begins(tmp_path: Path, stages: Path) -> None:
+    work = tmp_path / "out" / "training"
+    work.mkdir(parents=True)
+    for path in (work / ".training.json.new", tmp_path / "out" / ".training.lock"):
+        path.write_bytes(b"")
+    tune("run", stages, "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_an_empty_out_is_not_the_current_folder(stages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stages.parent)
+    with pytest.raises(click.BadParameter, match="it is empty"):
+        tune("run", stages, "--out", "")
 
 
 def test_a_base_model_gets_chatml(tmp_path: Path, stages: Path) -> None:
