@@ -147,6 +147,8 @@ def test_what_is_too_long_is_left_out_and_counted_and_never_cut(tmp_path: Path, 
         (('start = "start"', 'start = "./nowhere"'), "no such directory"),
         (('"data.jsonl"', '"nothing.jsonl"'), "cannot read"),
         (('"held.jsonl"', '"data.jsonl"'), "held-out examples are trained on too"),
+        (('start = "start"', 'start = "start"\nrevision = "main"'), "revision 'main' is of a hub id, and start"),
+        (('start = "start"', 'start = "nano"\nrevision = "main"'), "and start 'nano' is the directory"),
     ],
 )
 def test_what_cannot_be_is_said(tmp_path: Path, stages: Path, change: tuple[str, str], wanted: str) -> None:
@@ -216,6 +218,16 @@ def test_a_base_model_gets_chatml(tmp_path: Path, stages: Path) -> None:
     settings = AutoModelForCausalLM.from_pretrained(tmp_path / "out").generation_config
     ends = settings.eos_token_id
     assert end in (ends if isinstance(ends, list) else [ends])
+
+
+def test_a_template_of_its_own_is_not_replaced(tmp_path: Path, stages: Path) -> None:
+    stages.write_text('template = "chatml"\n' + stages.read_text("utf-8"), "utf-8")
+    tune("run", stages, "--out", tmp_path / "same", "--dry-run")
+    template = tmp_path / "start" / "chat_template.jinja"
+    template.write_text(template.read_text("utf-8") + "{# ours #}", "utf-8")
+    refused = tune("run", stages, "--out", tmp_path / "out", code=2)
+    assert "has a chat template of its own" in str(refused.exception)
+    assert "Leave template out to keep its own" in str(refused.exception)
 
 
 def test_bfloat16_learns_and_is_the_same_every_time(tmp_path: Path, stages: Path) -> None:
