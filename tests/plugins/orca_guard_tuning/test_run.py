@@ -160,7 +160,15 @@ def test_what_cannot_be_is_said(tmp_path: Path, stages: Path, change: tuple[str,
 def test_a_row_with_a_fault_is_not_trained_on(tmp_path: Path, stages: Path) -> None:
     write_rows(tmp_path / "data.jsonl", [{"id": "a", "system": "", "user": "x", "answer": "", "fault": "blocked"}])
     refused = tune("run", stages, "--out", tmp_path / "out", code=2)
-    assert "row 'a' has no answer to train on (blocked)" in str(refused.exception)
+    assert "row 'a' is not fit to train on (blocked)" in str(refused.exception)
+
+
+@pytest.mark.parametrize("blank", [{"answer": " \n"}, {"user": "  "}])
+def test_what_the_filter_calls_empty_is_not_trained_on(tmp_path: Path, stages: Path, blank: dict[str, str]) -> None:
+    write_rows(tmp_path / "data.jsonl", [{"id": "a", "system": "", "user": "x", "answer": "y"} | blank])
+    tune("filter", tmp_path / "data.jsonl", "--out", tmp_path / "fit.jsonl", code=1)
+    refused = tune("run", stages, "--out", tmp_path / "out", code=2)
+    assert "row 'a' is not fit to train on (empty)" in str(refused.exception)
 
 
 def test_a_model_that_lacks_weights_is_no_start(tmp_path: Path, stages: Path) -> None:
