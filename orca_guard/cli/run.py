@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -26,8 +27,19 @@ class _Path(click.Path):
 
     def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not os.fspath(value):
-            self.fail("it is empty; write . for the current folder", param, ctx)
+            self.fail("it is empty; name a file or a folder, or . for the current one", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Range(click.FloatRange):
+    """Numbers in a range; what is no number lies in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises `click.BadParameter`."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
 
 
 PATH = _Path(path_type=Path)

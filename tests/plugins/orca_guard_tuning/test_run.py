@@ -144,6 +144,7 @@ def test_what_is_too_long_is_left_out_and_counted_and_never_cut(tmp_path: Path, 
         (("rate = 3e-3", "rate = -1"), "rate must be above 0"),
         (("length = 64", "length = 4096"), "has 512 positions"),
         (("epochs = 2", "epoch = 2"), "did you mean 'epochs'"),
+        (('start = "start"', 'start = ""'), "start is empty"),
         (('start = "start"', 'start = "./nowhere"'), "no such directory"),
         (('"data.jsonl"', '"nothing.jsonl"'), "cannot read"),
         (('"held.jsonl"', '"data.jsonl"'), "held-out examples are trained on too"),
@@ -210,6 +211,11 @@ def test_an_empty_out_is_not_the_current_folder(stages: Path, monkeypatch: pytes
     monkeypatch.chdir(stages.parent)
     with pytest.raises(click.BadParameter, match="it is empty"):
         tune("run", stages, "--out", "")
+
+
+def test_seconds_that_are_no_number_are_refused(tmp_path: Path, stages: Path) -> None:
+    with pytest.raises(click.BadParameter, match="nan is no number"):
+        tune("run", stages, "--out", tmp_path / "out", "--checkpoint-every", "nan")
 
 
 def test_a_base_model_gets_chatml(tmp_path: Path, stages: Path) -> None:
