@@ -386,6 +386,8 @@ class Host:
     def _register(self, plugin: Plugin, module: Any) -> None:
         _check_version(module)
         plugin.hooks = tuple(_check_hooks(self._relay, module))
+        if not plugin.hooks:
+            raise _Unfit("it implements no hook: mark its functions with @hookimpl")
         self._relay.register(module, plugin.key)
         self._modules[plugin.key] = module
 

@@ -106,6 +106,7 @@ FAULTY: dict[str, tuple[ModuleType, str]] = {
     "a version that is text": (plugin(api="1"), "written for API version '1'"),
     "a version that is True": (plugin(api=True), "written for API version True"),
     "unknown hook": (plugin(strategys=_raise), "no hook 'strategys': did you mean 'strategies'"),
+    "no hook": (plugin(), "implements no hook: mark its functions with @hookimpl"),
     "async hook": (plugin(strategies=_async), "is async"),
     "async generator hook": (plugin(strategies=_async_generator), "is async"),
     "unknown argument": (plugin(item_recorded=lambda evnt: evnt), "evnt"),
@@ -246,7 +247,7 @@ def test_pins(tmp_path: Path) -> None:
     assert made.plugins[0].reason == "the allow-list has version 1"
     made = Host(discover=False, allow=[Pin("extra", "0", f"sha256:{'0' * 64}")], extra={"a": plugin()})
     assert "its files are not those" in made.plugins[0].reason
-    made = Host(discover=False, allow=[Pin("extra", "0")], extra={"a": plugin()})
+    made = Host(discover=False, allow=[Pin("extra", "0")], extra={"a": plugin(run_finished=lambda event: event)})
     assert made.plugins[0].status == "loaded"
 
 
