@@ -328,7 +328,7 @@ class Host:
         for plugin in self.plugins:
             if hook in plugin.hooks and plugin.status == "loaded" and plugin.key not in self._deaf:
                 try:
-                    getattr(self._modules[plugin.key], hook)(event)
+                    _hear(getattr(self._modules[plugin.key], hook), event)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # noqa: BLE001  # an observer may not stop a run, not even by an exit
@@ -491,6 +491,14 @@ def _check_hooks(relay: pluggy.PluginManager, module: Any) -> Iterator[str]:
         if _is_async(getattr(module, name)):
             raise _Unfit(f"{name}() is async; hooks are called, not awaited")
         yield name
+
+
+def _hear(observer: Callable[..., Any], event: Event) -> None:
+    """Call an observer; as any hook it may leave out what it does not need."""
+    if inspect.signature(observer).parameters:
+        observer(event)
+    else:
+        observer()
 
 
 def _is_async(function: Any) -> bool:

@@ -220,6 +220,16 @@ def test_observers_are_isolated(fault: BaseException) -> None:
     assert made.tell(ItemRecorded(answer=Answer(id="", action=Action.ALLOW))) == []
 
 
+def test_an_observer_may_leave_out_the_event() -> None:
+    heard: list[Any] = []
+    made = host(
+        a=plugin(run_started=lambda: heard.append("nothing")),
+        b=plugin(run_started=lambda event=None: heard.append(event)),
+    )
+    assert made.tell(STARTED) == []
+    assert heard == ["nothing", STARTED]
+
+
 def test_commands_come_in_by_the_same_door() -> None:
     made = host(a=plugin(commands=lambda: [click.Command("hello")]))
     assert made.commands.names() == ("hello",)
