@@ -147,7 +147,7 @@ class Registry(Generic[T]):
         """What has this name, with its plugin.
 
         Raises:
-            NameWithdrawn: two plugins claim it.
+            NameWithdrawn: it is claimed twice.
             PluginFailed: nothing has it, or what had it failed, and a plugin that may be why is not loaded.
             UnknownName: nothing has it and every plugin is well.
         """
