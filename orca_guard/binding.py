@@ -30,7 +30,12 @@ def through(
         tick: called before every step; what it raises ends the generator, so that one that asks for nothing ends too.
         timeout: seconds that one step of the generator may take; None trusts it.
         of: names the generator's owner in a timeout's message.
+
+    Raises:
+        TypeError: it is no generator.
     """
+    if not isinstance(generator, Generator):
+        raise TypeError(f"it gave {type(generator).__name__}, and not a generator that yields requests")
     step: Callable[[], Requests] = partial(next, generator)
     try:
         while True:

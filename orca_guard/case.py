@@ -219,6 +219,8 @@ class Case:
         if isinstance(request, Classify) and self._pipeline.classifiers is not None:
             return replace(request, target=request.target or classifiers)
         if type(request) not in self._pipeline.model.requests:
+            if not isinstance(request, Request):  # whoever asked is at fault, and not the model
+                raise TypeError(f"it asked with {type(request).__name__}, which is no request")
             raise ModelFailed(f"model {self._pipeline.model.name!r} does not answer {type(request).__name__} requests")
         if not isinstance(request, Generate):
             return replace(request, target=request.target or self._pipeline.target)

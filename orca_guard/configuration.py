@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -212,14 +212,31 @@ def _finite(number: float | None) -> bool:
 
 
 def _explained(message: str, tables: Mapping[str, type[msgspec.Struct]]) -> str:
-    """The decoder's message, with a suggestion where it names an unknown key."""
+    """The decoder's message, with a suggestion where it names an unknown key or a value that is none of a few."""
     match = re.match(r"Object contains unknown field `(.*?)`(?: - at `\$(.*?)`)?", message)
     if not match:
-        return message.replace("`$.", "`").replace("`$`", "the file")
+        return message.replace("`$.", "`").replace("`$`", "the file") + _values(message, tables)
     key, path = match[1], (match[2] or "").lstrip(".")
     table = tables.get(re.sub(r"\[.*?\]", "", path), tables[""])
     where = f"{path}.{key}" if path else key
     return f"unknown key {where!r}{suggest(key, table.__struct_fields__)}"
+
+
+def _values(message: str, tables: Mapping[str, type[msgspec.Struct]]) -> str:
+    """What a key takes, where the decoder's message says that a value is none of them."""
+    match = re.match(r"Invalid enum value '?(.*?)'? - at `\$\.(.*)`", message)
+    if not match:
+        return ""
+    path, _, key = re.sub(r"\[.*?\]", "", match[2]).rpartition(".")
+    choices = _choices(get_type_hints(tables[path]).get(key)) if path in tables else []
+    return suggest(match[1], choices) if choices else ""
+
+
+def _choices(kind: Any) -> list[str]:
+    """Every literal in a type."""
+    if get_origin(kind) is Literal:
+        return [str(value) for value in get_args(kind)]
+    return [choice for part in get_args(kind) for choice in _choices(part)]
 
 
 _TABLES: dict[str, type[msgspec.Struct]] = {

@@ -534,6 +534,6 @@ class GuardFactory:
     name: str
     summary: str
     make: Callable[[GuardSettings], Guard]
-    """Raises `UsageError` for a setting it does not know."""
+    """The guard, called `name` too. Raises `UsageError` for a setting it does not know."""
     operating_point: Path | None = None
     """A file that says how good it is as it comes: see `operating.OperatingPoint`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -84,8 +85,9 @@ def sound_items(benchmark: Benchmark, files: Mapping[str, Path]) -> tuple[list[I
     strange = next((i for i in items if not isinstance(i, Item) or i.kind != benchmark.kind), None)
     if strange is not None:
         raise PluginFailed(f"benchmark {benchmark.name!r} made no {benchmark.kind} item of {strange!r:.100}")
-    if len({item.id for item in items}) != len(items):
-        raise PluginFailed(f"benchmark {benchmark.name!r} gives one id to two items")
+    name, times = Counter(item.id for item in items).most_common(1)[0]
+    if times > 1:
+        raise PluginFailed(f"benchmark {benchmark.name!r} gives the id {name!r} to {times} items")
     for metric in benchmark.metrics:
         if metric.over and (alone := next((i for i in items if not i.groups.get(metric.over)), None)):
             raise PluginFailed(f"benchmark {benchmark.name!r} has an item {alone.id!r} without a {metric.over!r}")

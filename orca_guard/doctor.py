@@ -17,7 +17,7 @@ from orca_guard.bench import Bench, unit_records
 from orca_guard.configuration import PipelineTable
 from orca_guard.contracts import Benchmark, Examinable, Model
 from orca_guard.drive import Streamed, drive, just
-from orca_guard.errors import OrcaGuardError, UnknownName
+from orca_guard.errors import NameWithdrawn, OrcaGuardError, UnknownName
 from orca_guard.freezing import Planned, model_digest, models_of
 from orca_guard.host import Host, Plugin, Provided
 from orca_guard.identity import differences, digest_text
@@ -110,16 +110,15 @@ def diagnose(
 
 
 def plugin_findings(host: Host) -> Iterator[Finding]:
-    """Every plugin that is not loaded, every name that two claim, and how many are well."""
+    """Every plugin that is not loaded, every name that is claimed twice, and how many are well."""
     registries = host.everything().values()
     for plugin in host.plugins:
         if plugin.status != "loaded":
             yield _of_plugin(plugin)
     for registry in registries:
         for name, claimants in registry.withdrawn.items():
-            what = f"claimed by {' and by '.join(claimants)}, so neither is used"
-            advice = "uninstall one of them, or leave it out: --no-plugin"
-            yield _ill(f"{registry.kind} {name!r}", what, advice, about="plugins")
+            error = NameWithdrawn(registry.kind, name, claimants)
+            yield _ill(f"{registry.kind} {name!r}", error.what, error.advice, about="plugins")
     loaded = sum(plugin.status == "loaded" for plugin in host.plugins)
     yield _well("load", f"{loaded} of {len(host.plugins)}", about="plugins")
 

@@ -9,7 +9,7 @@
     | + ConfigurationChanged   2     stored answers belong to another configuration
     + NotReady                 3     what was asked for exists in name only
     | + PluginFailed           3     a plugin that is needed did not load
-    | + NameWithdrawn          3     two plugins claim the same name
+    | + NameWithdrawn          3     a name is claimed twice
     | + ModelFailed            3     a model or server could not answer
     | + GuardFailed            3     a guard could not judge
     | + DataAbsent             3     data that a benchmark needs is not here
@@ -126,16 +126,26 @@ class PluginFailed(NotReady):
 
 
 class NameWithdrawn(NotReady):
-    """A name that more than one plugin claims, so nobody has it."""
+    """A name that is claimed more than once, by several plugins or by one, so nobody has it.
+
+    Args:
+        kind: of what has the name.
+        name: that is claimed.
+        claimants: a plugin a claim.
+    """
 
     def __init__(self, kind: str, name: str, claimants: Iterable[str]) -> None:
         self.kind = kind
         self.name = name
         self.claimants = tuple(claimants)
-        super().__init__(
-            f"{kind} {name!r} is claimed by {' and by '.join(self.claimants)}, so neither is used. "
-            "Uninstall one of them, or leave one out with --no-plugin."
-        )
+        plugins = dict.fromkeys(self.claimants)
+        if len(plugins) > 1:
+            self.what = f"claimed by {' and by '.join(plugins)}, so neither is used"
+            self.advice = "uninstall one of them, or leave one out with --no-plugin"
+        else:
+            self.what = f"provided twice by {self.claimants[0]}, so neither is used"
+            self.advice = "tell its author, or leave the plugin out with --no-plugin"
+        super().__init__(f"{kind} {name!r} is {self.what}. {self.advice.capitalize()}.")
 
 
 class ModelFailed(NotReady):

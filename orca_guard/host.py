@@ -147,7 +147,7 @@ class Registry(Generic[T]):
         """What has this name, with its plugin.
 
         Raises:
-            NameWithdrawn: two plugins claim it.
+            NameWithdrawn: it is claimed twice.
             PluginFailed: nothing has it, or what had it failed, and a plugin that may be why is not loaded.
             UnknownName: nothing has it and every plugin is well.
         """
@@ -328,7 +328,7 @@ class Host:
         for plugin in self.plugins:
             if hook in plugin.hooks and plugin.status == "loaded" and plugin.key not in self._deaf:
                 try:
-                    getattr(self._modules[plugin.key], hook)(event)
+                    _hear(getattr(self._modules[plugin.key], hook), event)
                 except KeyboardInterrupt:
                     raise
                 except BaseException as error:  # noqa: BLE001  # an observer may not stop a run, not even by an exit
@@ -386,6 +386,8 @@ class Host:
     def _register(self, plugin: Plugin, module: Any) -> None:
         _check_version(module)
         plugin.hooks = tuple(_check_hooks(self._relay, module))
+        if not plugin.hooks:
+            raise _Unfit("it implements no hook: mark its functions with @hookimpl")
         self._relay.register(module, plugin.key)
         self._modules[plugin.key] = module
 
@@ -489,6 +491,14 @@ def _check_hooks(relay: pluggy.PluginManager, module: Any) -> Iterator[str]:
         if _is_async(getattr(module, name)):
             raise _Unfit(f"{name}() is async; hooks are called, not awaited")
         yield name
+
+
+def _hear(observer: Callable[..., Any], event: Event) -> None:
+    """Call an observer; as any hook it may leave out what it does not need."""
+    if inspect.signature(observer).parameters:
+        observer(event)
+    else:
+        observer()
 
 
 def _is_async(function: Any) -> bool:

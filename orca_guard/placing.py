@@ -81,7 +81,7 @@ def prepare(table: GuardTable, host: Host, circumstances: Circumstances) -> Prep
     Raises:
         UsageError: nothing has this name, or a setting makes no sense.
         BadInput: a classifier is not what it should be.
-        PluginFailed: the plugin made something that is no guard.
+        PluginFailed: the plugin made something that is no guard, or one of another name.
     """
     found = host.guards.find(table.name)
     settings = GuardSettings(
@@ -159,6 +159,11 @@ def _made(found: Provided[GuardFactory], settings: GuardSettings) -> Guard:
         guard = found.item.make(settings)
     if not isinstance(guard, TextGuard | AskingGuard):
         raise PluginFailed(f"{found.plugin} made something of {found.item.name!r} that is no guard")
+    if guard.name != found.item.name:
+        raise PluginFailed(
+            f"{found.plugin} made a guard called {guard.name!r} of {found.item.name!r}; a guard is called what it is "
+            "asked for by. Tell the plugin's author, or leave the guard out."
+        )
     return guard
 
 

@@ -145,6 +145,14 @@ def test_a_guard_that_would_never_be_asked_is_refused(wrong: dict[str, Any], wor
     assert caught.value.exit_code == 3
 
 
+def test_a_guard_of_another_name_than_its_factorys_is_refused() -> None:
+    made = host(models=[Loader()], guards=[guard_of(lambda _: Blocks(name="other"))])
+    words = "plugin 'acme' of extra 0 made a guard called 'other' of 'blocks'"
+    with pytest.raises(PluginFailed, match=words) as caught:
+        load(table(guards=["blocks"]), host=made)
+    assert caught.value.exit_code == 3
+
+
 def test_in_its_place_it_blocks() -> None:
     made = host(models=[Loader()], guards=[guard_of(lambda _: Blocks())])
     assert load(table(guards=["blocks"]), host=made).ask("Where?").action is Action.BLOCK

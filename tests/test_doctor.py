@@ -75,6 +75,13 @@ def test_a_plugin_that_fails_is_named() -> None:
     assert "which is no Strategy" in detail
 
 
+def test_a_name_that_one_provides_twice_is_named() -> None:
+    twice = plugin(models=[KnownLoader(models=MODELS), *(KnownLoader(models={}, name="twice") for _ in "ab")])
+    [(place, detail)] = ill(findings_of(Host(extra={"known": twice}))).items()
+    assert place == ("plugins", "model 'twice'")
+    assert detail == "provided twice by plugin 'known' of extra 0, so neither is used"
+
+
 def test_a_name_that_two_claim_is_named() -> None:
     twice = {name: plugin(models=[KnownLoader(models={}, name="twice")]) for name in "ab"}
     findings = findings_of(Host(extra={"known": plugin(models=[KnownLoader(models=MODELS)]), **twice}))

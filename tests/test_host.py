@@ -69,7 +69,8 @@ def test_a_name_taken_twice_is_withdrawn_for_both_and_the_rest_lives_on() -> Non
 
 def test_a_plugin_that_claims_its_own_name_twice_loses_it() -> None:
     made = host(a=plugin(strategies=lambda: [Plain(name="same"), Plain(name="same")]))
-    assert made.strategies.withdrawn
+    with pytest.raises(NameWithdrawn, match=r"provided twice by plugin 'a' of extra 0, .* Tell its author"):
+        made.strategies.get("same")
 
 
 def _raise() -> Any:
@@ -106,6 +107,7 @@ FAULTY: dict[str, tuple[ModuleType, str]] = {
     "a version that is text": (plugin(api="1"), "written for API version '1'"),
     "a version that is True": (plugin(api=True), "written for API version True"),
     "unknown hook": (plugin(strategys=_raise), "no hook 'strategys': did you mean 'strategies'"),
+    "no hook": (plugin(), "implements no hook: mark its functions with @hookimpl"),
     "async hook": (plugin(strategies=_async), "is async"),
     "async generator hook": (plugin(strategies=_async_generator), "is async"),
     "unknown argument": (plugin(item_recorded=lambda evnt: evnt), "evnt"),
@@ -219,6 +221,16 @@ def test_observers_are_isolated(fault: BaseException) -> None:
     assert made.tell(ItemRecorded(answer=Answer(id="", action=Action.ALLOW))) == []
 
 
+def test_an_observer_may_leave_out_the_event() -> None:
+    heard: list[Any] = []
+    made = host(
+        a=plugin(run_started=lambda: heard.append("nothing")),
+        b=plugin(run_started=lambda event=None: heard.append(event)),
+    )
+    assert made.tell(STARTED) == []
+    assert heard == ["nothing", STARTED]
+
+
 def test_commands_come_in_by_the_same_door() -> None:
     made = host(a=plugin(commands=lambda: [click.Command("hello")]))
     assert made.commands.names() == ("hello",)
@@ -246,7 +258,7 @@ def test_pins(tmp_path: Path) -> None:
     assert made.plugins[0].reason == "the allow-list has version 1"
     made = Host(discover=False, allow=[Pin("extra", "0", f"sha256:{'0' * 64}")], extra={"a": plugin()})
     assert "its files are not those" in made.plugins[0].reason
-    made = Host(discover=False, allow=[Pin("extra", "0")], extra={"a": plugin()})
+    made = Host(discover=False, allow=[Pin("extra", "0")], extra={"a": plugin(run_finished=lambda event: event)})
     assert made.plugins[0].status == "loaded"
 
 

@@ -540,6 +540,37 @@ def test_a_broken_strategy_is_an_error_of_that_question(fault: Any) -> None:
     assert answer.error
 
 
+@pytest.mark.parametrize("asked", ["please", None, ["please"], ("please",)])
+def test_what_a_strategy_asks_wrong_is_its_own_fault_and_not_the_models(asked: Any) -> None:
+    @dataclass(frozen=True)
+    class Broken(Plain):
+        def answer(self, question: Question, /) -> Any:
+            yield asked
+
+    name = type(asked[0] if isinstance(asked, tuple) else asked).__name__
+    answer = pipeline_of(strategies=[Broken()]).ask("?")
+    assert (answer.action, answer.exit_code) == (Action.ERROR, 3)
+    assert answer.error == f"strategy 'plain' failed: TypeError: it asked with {name}, which is no request"
+
+
+@pytest.mark.parametrize("given", [None, "Paris"])
+def test_a_strategy_whose_answer_is_no_generator_is_told_so(given: Any) -> None:
+    @dataclass(frozen=True)
+    class Broken(Plain):
+        def answer(self, question: Question, /) -> Any:
+            return given
+
+    error = pipeline_of(strategies=[Broken()]).ask("?").error
+    assert f"it gave {type(given).__name__}, and not a generator that yields requests" in error
+    assert "strategy 'plain' failed" in error
+
+
+def test_a_guard_whose_examination_is_no_generator_blocks_and_is_told_so() -> None:
+    answer = pipeline_of(guards=[Asks(body=lambda _: None)]).ask("?")  # type: ignore[arg-type,return-value]
+    assert answer.action is Action.BLOCK
+    assert "it gave NoneType, and not a generator" in answer.error
+
+
 def test_the_token_budget_holds_over_all_passes() -> None:
     @dataclass(frozen=True)
     class Chatty(Plain):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orca_guard.cli import host_of
-from orca_guard.cli.run import PATH
+from orca_guard.cli.run import PATH, Range
 from orca_guard.cli.streams import json_text, plain
 from orca_guard.errors import BadInput, OrcaGuardError
 
@@ -204,7 +204,7 @@ def _told(rate: Mapping[str, Any] | None) -> str:
       operating_point = "toxicity.json\""""
 )
 @click.argument("name")
-@click.option("--max-fpr", type=click.FloatRange(0, 1), required=True, metavar="R",
+@click.option("--max-fpr", type=Range(0, 1), required=True, metavar="R",
               help="Most of the rows without the label that may be stopped.")  # fmt: skip
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="Where the operating point goes.")
 @click.option(

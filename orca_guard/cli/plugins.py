@@ -9,6 +9,7 @@ import click
 
 from orca_guard.cli import added_commands, host_of
 from orca_guard.cli.streams import complain
+from orca_guard.errors import NameWithdrawn
 from orca_guard.host import Host, Plugin
 
 
@@ -35,7 +36,7 @@ def plugins(ctx: click.Context, *, as_json: bool, details: bool) -> None:
     _table(host)
     for registry in registries.values():
         for name, claimants in registry.withdrawn.items():
-            complain(f"withdrawn: {registry.kind} {name!r} is claimed by {' and by '.join(claimants)}")
+            complain(f"withdrawn: {NameWithdrawn(registry.kind, name, claimants)}")
     for plugin in host.plugins:
         if plugin.status != "loaded":
             complain(f"{plugin.status}: {plugin}: {plugin.reason}")

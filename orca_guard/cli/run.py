@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -20,7 +21,28 @@ from orca_guard.cli.attesting import attested_options
 from orca_guard.cli.streams import decoded, json_text, plain, read_all, read_lines, whole
 from orca_guard.errors import BadInput, ExitCode
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path; an empty one, which a shell makes of a variable that is not set, is not the current folder."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not os.fspath(value):
+            self.fail("it is empty; name a file or a folder, or . for the current one", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Range(click.FloatRange):
+    """Numbers in a range; what is no number lies in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises `click.BadParameter`."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
+
+
+PATH = _Path(path_type=Path)
 _MODEL = (
     click.option("--pipeline", type=PATH, metavar="FILE", help="Pipeline file; the options below change it."),
     click.option("--model", metavar="MODEL", help="A named model, directory, hub id, or server's address."),

@@ -145,7 +145,7 @@ def _unfit(triple: Triple, limits: Limits) -> str:
         (triple.fault, lambda: bool(triple.fault)),
         ("wrong", lambda: triple.right is False),
         ("not known to be right", lambda: limits.known and triple.right is None),
-        ("empty", lambda: not triple.answer.strip() or not triple.user.strip()),
+        ("empty", lambda: triple.empty),
         ("too short", lambda: count < limits.min_words),
         ("too long", lambda: count > limits.max_words),
     )

@@ -187,9 +187,9 @@ def _read(paths: Sequence[str]) -> tuple[tuple[Source, ...], list[Triple]]:
     sources, found = [], []
     for path in map(Path, paths):
         triples = read_triples(path)
-        if unfit := next((t for t in triples if t.fault or not t.answer), None):
+        if unfit := next((t for t in triples if t.fault or t.empty), None):
             why = unfit.fault or "empty"
-            raise BadInput(f"{path}: row {unfit.id!r} has no answer to train on ({why}). Run orca-guard tune filter.")
+            raise BadInput(f"{path}: row {unfit.id!r} is not fit to train on ({why}). Run orca-guard tune filter.")
         report = path.with_name(f"{path.name}.report.json")
         sources.append(
             Source(

@@ -29,6 +29,8 @@ from orca_guard_tuning.triples import write_whole
 _WORK = "training"
 """The folder in the model's directory that says how it came about."""
 
+_LOCK = f".{_WORK}.lock"
+
 
 def accelerator_for(table: StagesTable) -> Accelerator:
     """Devices and processes as `accelerate launch` set them, or those of this machine; and the precision asked for."""
@@ -70,7 +72,7 @@ def train(
 
     Raises:
         ConfigurationChanged: there is another training in the directory, or one with other data or settings.
-        BadInput: it cannot be written, or is in use.
+        BadInput: it cannot be written, is in use, or holds something that was not trained here.
     """
     work = out / _WORK
     with _alone(out, accelerator):
@@ -103,7 +105,7 @@ def _alone(out: Path, accelerator: Accelerator) -> Iterator[None]:
     if not accelerator.is_main_process:
         yield
         return
-    lock = FileLock(out / f".{_WORK}.lock", timeout=0)
+    lock = FileLock(out / _LOCK, timeout=0)
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -115,7 +117,7 @@ def _alone(out: Path, accelerator: Accelerator) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        (out / f".{_WORK}.lock").unlink(missing_ok=True)
+        (out / _LOCK).unlink(missing_ok=True)
 
 
 def _claimed(work: Path, identity: Mapping[str, Any], accelerator: Accelerator) -> bool:
@@ -125,8 +127,8 @@ def _claimed(work: Path, identity: Mapping[str, Any], accelerator: Accelerator) 
     stored = _stored(path)
     accelerator.wait_for_everyone()
     if stored is None:
-        if any(work.parent.glob("*.safetensors")):
-            raise BadInput(f"{work.parent} holds a model that was not trained here. Choose another --out.")
+        if strange := next(_strange(work), None):
+            raise BadInput(f"{work.parent} holds {strange}, which no training here wrote. Choose another --out.")
         if accelerator.is_main_process:
             _note(path, {"identity": identity, "finished": False})
         accelerator.wait_for_everyone()
@@ -137,6 +139,14 @@ def _claimed(work: Path, identity: Mapping[str, Any], accelerator: Accelerator) 
             differences(stored["identity"], json.loads(json.dumps(identity))),
         )
     return bool(stored["finished"])
+
+
+def _strange(work: Path) -> Iterator[str]:
+    """What lies in the directory before its training has begun, and might be written over."""
+    for folder, ours in ((work.parent, {_WORK, _LOCK}), (work, {".training.json.new", "training.json"})):
+        for path in sorted(folder.glob("*")):
+            if path.name not in ours:
+                yield str(path.relative_to(work.parent))
 
 
 def _stored(path: Path) -> dict[str, Any] | None:

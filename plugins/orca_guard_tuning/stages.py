@@ -95,6 +95,7 @@ def read_stages(path: Path) -> StagesTable:
 def _rules(table: StagesTable) -> Iterator[tuple[str, bool, str]]:
     names = [stage.name for stage in table.stages]
     yield "format", table.format == FORMAT, f"is {table.format}; this version reads format {FORMAT}"
+    yield "start", bool(table.start.strip()), "is empty; name a directory, a hub id or a model"
     yield "stages", bool(names), "is empty; describe at least one"
     yield "stages.name", len(set(names)) == len(names), f"names one twice: {', '.join(sorted(names))}"
     yield "seed", 0 <= table.seed < 2**32, "must be between 0 and 2**32 - 1"

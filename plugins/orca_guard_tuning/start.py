@@ -49,9 +49,15 @@ def open_start(table: StagesTable, reference: str, *, offline: bool) -> Start:
     """Load tokenizer and network. Code that comes with a model is never run.
 
     Raises:
-        BadInput: it does not load.
+        BadInput: it does not load, or is not of the kind that `revision` or `template` is for.
     """
-    where: dict[str, Any] = {"local_files_only": offline or Path(reference).is_dir()}
+    here = Path(reference).is_dir()
+    if table.revision and here:
+        raise BadInput(
+            f"revision {table.revision!r} is of a hub id, and start {table.start!r} is the directory {reference}. "
+            "Leave revision out, or start from a hub id."
+        )
+    where: dict[str, Any] = {"local_files_only": offline or here}
     if table.revision:
         where["revision"] = table.revision
     loader: Any = AutoModelForCausalLM
@@ -70,6 +76,7 @@ def open_start(table: StagesTable, reference: str, *, offline: bool) -> Start:
     dtype = network.dtype
     torch.nn.Module.to(network, torch.float32)
     if table.template == "chatml":
+        _check_untold(tokenizer, reference)
         _give_chatml(network, tokenizer)
     _say_how_answers_end(network, tokenizer)
     return Start(network, tokenizer, dtype)
@@ -86,6 +93,15 @@ def quiet() -> Iterator[None]:
     finally:
         if shown:
             noise.enable_progress_bar()
+
+
+def _check_untold(tokenizer: Any, reference: str) -> None:
+    """Raises `BadInput` where there is a template already: what the model has learnt to read is not taken away."""
+    if tokenizer.chat_template and tokenizer.chat_template != CHATML:
+        raise BadInput(
+            f'{reference} has a chat template of its own, and template = "chatml" is for one that has none. '
+            "Leave template out to keep its own."
+        )
 
 
 def _give_chatml(network: Any, tokenizer: Any) -> None:

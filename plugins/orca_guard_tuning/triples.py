@@ -69,6 +69,11 @@ class Triple(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     asked: str = ""
     erased: Erased | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was asked or nothing was answered: blanks are nothing."""
+        return not (self.user.strip() and self.answer.strip())
+
     def conversations(self) -> Iterator[list[Message]]:
         """What is trained on: conversations whose last turn is learned."""
         opening = [Message("system", self.system)] if self.system else []

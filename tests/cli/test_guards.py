@@ -88,6 +88,7 @@ def test_a_calibrated_threshold_is_what_a_pipeline_then_stands_on(
         (["measure", "entailment"], 2, "needs a classifier"),
         (["calibrate", "prompt-injection", "--max-fpr", "0.01", "--out", "/no/such/place.json"], 2, "cannot write"),
         (["calibrate", "prompt-injection", "--max-fpr", "2", "--out", "x"], 2, "max-fpr"),
+        (["calibrate", "prompt-injection", "--max-fpr", "nan", "--out", "x"], 2, "nan is no number"),
     ],
 )
 def test_what_cannot_be_is_said(

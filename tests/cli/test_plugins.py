@@ -44,6 +44,13 @@ def test_an_allow_list_that_is_none(run: Run, tmp_path: Path) -> None:
     assert "not a pin: 'acme>=1'" in result.err
 
 
+def test_a_name_that_one_plugin_provides_twice_is_its_authors_fault(run: Run, plugged: Callable[..., None]) -> None:
+    plugged(commands=lambda: [click.Command("same"), click.Command("same")])
+    listed = run("plugins").err
+    assert "withdrawn: command 'same' is provided twice by plugin" in listed
+    assert "Tell its author" in listed
+
+
 def test_nobody_may_stand_in_for_a_command_of_ours(run: Run, plugged: Callable[..., None]) -> None:
     plugged(commands=lambda: [click.Command("run"), click.Command("extra")])
     assert "command 'run' is orca-guard's own" in run("plugins").err

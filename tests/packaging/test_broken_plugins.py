@@ -54,6 +54,7 @@ BROKEN = {
         instead("def strategies", "def strategy"),
         "there is no hook 'strategy': did you mean 'strategies'?",
     ),
+    "no hook": (instead("@hookimpl\n", ""), "it implements no hook: mark its functions with @hookimpl"),
     "async hook": (instead("def strategies", "async def strategies"), "strategies() is async"),
     "async generator": (
         instead("def strategies():\n    return [Mine()]", "async def strategies():\n    yield Mine()"),

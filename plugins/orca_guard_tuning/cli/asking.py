@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orca_guard.cli import host_of
-from orca_guard.cli.run import PATH, from_json, model_options
+from orca_guard.cli.run import PATH, Range, from_json, model_options
 from orca_guard.cli.streams import json_text
 from orca_guard.errors import BadInput, ExitCode
 
@@ -95,7 +95,7 @@ def data(ctx: click.Context, /, prompts: Path, out: Path, **options: Any) -> int
 @click.option("--answers", type=PATH, metavar="FILE", help="The answers it rests on; else beside it.")
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 100),
+    type=Range(0, 100),
     default=1.0,
     show_default=True,
     metavar="POINTS",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orca_guard.cli import host_of
-from orca_guard.cli.run import PATH
+from orca_guard.cli.run import PATH, Range
 from orca_guard.errors import BadInput, ExitCode
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=PATH, required=True, metavar="DIR", help="The model's directory.")
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(0),
+    type=Range(0),
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -55,6 +55,7 @@ def filter_(ctx: click.Context, /, triples: Path, out: Path, **options: Any) -> 
     from orca_guard_tuning.triples import read_triples, write_triples  # noqa: PLC0415
 
     _check_other(triples, out)
+    _check_bounds(options["min_words"], options["max_words"])
     ngram = options["ngram"] or WORDS
     sources = {source: _texts(ctx, source, options["data"]) for source in options["against"]}
     limits = Limits(known=options["known"], min_words=options["min_words"], max_words=options["max_words"])
@@ -157,6 +158,13 @@ def _generic(ctx: click.Context) -> str:
     if len(found) != 1:
         raise BadInput(f"{len(found)} installed strategies let the model choose; say by --system which message it is")
     return found[0]
+
+
+def _check_bounds(least: int, most: int) -> None:
+    if least > most:
+        raise BadInput(
+            f"no answer has {least} words or more and {most} or fewer. Lower --min-words or raise --max-words."
+        )
 
 
 def _check_other(source: Path, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from orca_guard_tuning.filters import Limits, Overlaps, filtered, words
 from orca_guard_tuning.triples import Triple, Turn
+from tests.plugins.orca_guard_tuning.small import tune, write_rows
 
 NONE = Overlaps({})
 WORDS = st.lists(st.sampled_from(["one", "two", "three", "four", "five", "six", "seven"]), max_size=12).map(" ".join)
@@ -62,6 +64,14 @@ def test_no_ngram_of_an_evaluation_is_left(rows: list[Triple], evaluated: list[s
 )
 def test_each_reason_is_told(triple: Triple, limits: Limits, reason: str) -> None:
     assert kept(triple, limits=limits) == (0, {reason: 1})
+
+
+def test_bounds_that_no_answer_meets_are_refused(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [{"system": "S", "user": "What?", "answer": "That."}])
+    bounds = ("--min-words", "10", "--max-words", "2")
+    refused = tune("filter", path, *bounds, "--out", tmp_path / "fit.jsonl", code=2)
+    assert "Lower --min-words or raise --max-words" in str(refused.exception)
+    assert not (tmp_path / "fit.jsonl").exists()
 
 
 def test_the_same_is_kept_once_and_what_only_looks_the_same_is_kept() -> None:

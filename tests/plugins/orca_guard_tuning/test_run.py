@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 from accelerate.state import AcceleratorState
 
@@ -143,9 +144,13 @@ def test_what_is_too_long_is_left_out_and_counted_and_never_cut(tmp_path: Path, 
         (("rate = 3e-3", "rate = -1"), "rate must be above 0"),
         (("length = 64", "length = 4096"), "has 512 positions"),
         (("epochs = 2", "epoch = 2"), "did you mean 'epochs'"),
+        (("rate = 3e-3", 'rate = 3e-3\nschedule = "cos"'), "at `stages[0].schedule`: did you mean 'cosine'"),
+        (('start = "start"', 'start = ""'), "start is empty"),
         (('start = "start"', 'start = "./nowhere"'), "no such directory"),
         (('"data.jsonl"', '"nothing.jsonl"'), "cannot read"),
         (('"held.jsonl"', '"data.jsonl"'), "held-out examples are trained on too"),
+        (('start = "start"', 'start = "start"\nrevision = "main"'), "revision 'main' is of a hub id, and start"),
+        (('start = "start"', 'start = "nano"\nrevision = "main"'), "and start 'nano' is the directory"),
     ],
 )
 def test_what_cannot_be_is_said(tmp_path: Path, stages: Path, change: tuple[str, str], wanted: str) -> None:
@@ -157,7 +162,15 @@ def test_what_cannot_be_is_said(tmp_path: Path, stages: Path, change: tuple[str,
 def test_a_row_with_a_fault_is_not_trained_on(tmp_path: Path, stages: Path) -> None:
     write_rows(tmp_path / "data.jsonl", [{"id": "a", "system": "", "user": "x", "answer": "", "fault": "blocked"}])
     refused = tune("run", stages, "--out", tmp_path / "out", code=2)
-    assert "row 'a' has no answer to train on (blocked)" in str(refused.exception)
+    assert "row 'a' is not fit to train on (blocked)" in str(refused.exception)
+
+
+@pytest.mark.parametrize("blank", [{"answer": " \n"}, {"user": "  "}])
+def test_what_the_filter_calls_empty_is_not_trained_on(tmp_path: Path, stages: Path, blank: dict[str, str]) -> None:
+    write_rows(tmp_path / "data.jsonl", [{"id": "a", "system": "", "user": "x", "answer": "y"} | blank])
+    tune("filter", tmp_path / "data.jsonl", "--out", tmp_path / "fit.jsonl", code=1)
+    refused = tune("run", stages, "--out", tmp_path / "out", code=2)
+    assert "row 'a' is not fit to train on (empty)" in str(refused.exception)
 
 
 def test_a_model_that_lacks_weights_is_no_start(tmp_path: Path, stages: Path) -> None:
@@ -173,7 +186,37 @@ def test_a_model_that_lacks_weights_is_no_start(tmp_path: Path, stages: Path) ->
 
 def test_a_model_of_somebody_else_is_left_alone(tmp_path: Path, stages: Path) -> None:
     refused = tune("run", stages, "--out", tmp_path / "start", code=2)
-    assert "was not trained here" in str(refused.exception)
+    assert "which no training here wrote" in str(refused.exception)
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "profile.toml", "training/losses.jsonl"])
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path, stages: Path, name: str) -> None:
+    path = tmp_path / "out" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine", "utf-8")
+    refused = tune("run", stages, "--out", tmp_path / "out", code=2)
+    assert f"holds {name}, which no training here wrote. Choose another --out" in str(refused.exception)
+    assert files(tmp_path / "out") == {name: b"mine"}
+
+
+def test_a_training_that_was_killed_before_it_was_noted_begins(tmp_path: Path, stages: Path) -> None:
+    work = tmp_path / "out" / "training"
+    work.mkdir(parents=True)
+    for path in (work / ".training.json.new", tmp_path / "out" / ".training.lock"):
+        path.write_bytes(b"")
+    tune("run", stages, "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_an_empty_out_is_not_the_current_folder(stages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stages.parent)
+    with pytest.raises(click.BadParameter, match="it is empty"):
+        tune("run", stages, "--out", "")
+
+
+def test_seconds_that_are_no_number_are_refused(tmp_path: Path, stages: Path) -> None:
+    with pytest.raises(click.BadParameter, match="nan is no number"):
+        tune("run", stages, "--out", tmp_path / "out", "--checkpoint-every", "nan")
 
 
 def test_a_base_model_gets_chatml(tmp_path: Path, stages: Path) -> None:
@@ -190,6 +233,16 @@ def test_a_base_model_gets_chatml(tmp_path: Path, stages: Path) -> None:
     settings = AutoModelForCausalLM.from_pretrained(tmp_path / "out").generation_config
     ends = settings.eos_token_id
     assert end in (ends if isinstance(ends, list) else [ends])
+
+
+def test_a_template_of_its_own_is_not_replaced(tmp_path: Path, stages: Path) -> None:
+    stages.write_text('template = "chatml"\n' + stages.read_text("utf-8"), "utf-8")
+    tune("run", stages, "--out", tmp_path / "same", "--dry-run")
+    template = tmp_path / "start" / "chat_template.jinja"
+    template.write_text(template.read_text("utf-8") + "{# ours #}", "utf-8")
+    refused = tune("run", stages, "--out", tmp_path / "out", code=2)
+    assert "has a chat template of its own" in str(refused.exception)
+    assert "Leave template out to keep its own" in str(refused.exception)
 
 
 def test_bfloat16_learns_and_is_the_same_every_time(tmp_path: Path, stages: Path) -> None:
