@@ -80,7 +80,7 @@ nano: $(VENV)/.installed  ## train the embedded model again, measure it, and put
 		chat_template.jinja profile.toml forms.json README.md $(CURDIR)/plugins/orca_guard_nano/weights
 	$(BIN)/python docs/build.py --figures
 
-# Minutes on one CPU core; a run that is cut short goes on. DATA is a folder with the published sets.
+# Half an hour of one CPU core, most of it for what the rows allow; a run that is cut short goes on. DATA is a folder with the published sets.
 DATA     ?= ../shared/data
 TOXICITY := build/toxicity
 toxicity: $(VENV)/.testing  ## train the embedded toxicity scorers again, measure them, and put them in place
@@ -92,6 +92,10 @@ toxicity: $(VENV)/.testing  ## train the embedded toxicity scorers again, measur
 	mkdir -p plugins/orca_guard_toxicity/weights
 	cd $(TOXICITY) && install -m 644 *.safetensors config.json tokenizer.json tokenizer_config.json figures.json \
 		README.md $(CURDIR)/plugins/orca_guard_toxicity/weights
+	$(call say,Asking what the labelled rows allow: seven more encoders)
+	$(BIN)/python -m orca_guard_toxicity.recipe.bounds $(DATA) $(TOXICITY)
+	$(BIN)/python -m orca_guard_toxicity.recipe.card $(TOXICITY)
+	cd $(TOXICITY) && install -m 644 bounds.json README.md $(CURDIR)/plugins/orca_guard_toxicity/weights
 	$(call say,Choosing where the guards stand)
 	$(MAKE) --no-print-directory operating-points
 	$(BIN)/python docs/build.py

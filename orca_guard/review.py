@@ -272,8 +272,11 @@ def _cells(path: Path) -> Iterator[tuple[int, str]]:
                 f"{path} has no column {' and no column '.join(sorted(missing))}. Its first line: {head:.80}"
             )
         for row in reader:
-            yield int(row["number"]), (row["label"] or "").strip().lower()
-    except (csv.Error, TypeError, ValueError) as error:
+            number = (row["number"] or "").strip()
+            if not number.isdecimal():
+                raise BadInput(f"{path}, line {reader.line_num}: its number is {number!r:.40}, which is none")
+            yield int(number), (row["label"] or "").strip().lower()
+    except csv.Error as error:
         raise BadInput(f"{path}, line {reader.line_num}: {error}") from error
 
 

@@ -12,7 +12,7 @@ import click
 from orca_guard.cli import host_of
 from orca_guard.cli.run import PATH
 from orca_guard.cli.streams import json_text
-from orca_guard.errors import DataAbsent, ExitCode, UsageError
+from orca_guard.errors import BadInput, DataAbsent, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from orca_guard.data.folder import Looked, Recognised, Step
@@ -111,7 +111,7 @@ def import_(ctx: click.Context, /, source: Path, data: Path | None, *, link: boo
     """Copy what is recognised in DIR into the folder of data, and write its digests into FILES.tsv there."""
     from orca_guard.data.folder import recognised, take  # noqa: PLC0415  # as above
 
-    folder = _needed(data)
+    folder = _needed(data, new=True)
     with _bar("looking at") as step:
         found = recognised(source, _sets(host_of(ctx)), step=step)
     _require(found, source)
@@ -138,7 +138,7 @@ def pull(ctx: click.Context, /, name: str, data: Path | None, *, revision: str, 
     from orca_guard.data.folder import recognised, take  # noqa: PLC0415
     from orca_guard.data.hub import pull as pulled  # noqa: PLC0415
 
-    folder, [one] = _needed(data), _sets(host_of(ctx), [name])
+    folder, [one] = _needed(data, new=True), _sets(host_of(ctx), [name])
     with TemporaryDirectory() as temporary:
         with stderr().status(f"fetching {one.hub or one.repository or one.name}"):
             got = pulled(one, Path(temporary), revision=revision)
@@ -155,15 +155,21 @@ def _sets(host: Host, names: Sequence[str] = ()) -> list[DataSet]:
     return [host.datasets.get(name) for name in names or host.datasets.names()]
 
 
-def _folder(option: Path | None) -> Path | None:
+def _folder(option: Path | None, *, new: bool = False) -> Path | None:
+    """Where data is; a new folder need not be there yet. Raises `BadInput`."""
     from orca_guard.data.sets import folder_named  # noqa: PLC0415  # as above
 
     named = folder_named(str(option or ""))
-    return Path(named) if named else None
+    if not named:
+        return None
+    folder = Path(named)
+    if not folder.is_dir() and (folder.exists() or not new):
+        raise BadInput(f"{folder} is no folder" if folder.exists() else f"there is no folder {folder}")
+    return folder
 
 
-def _needed(option: Path | None) -> Path:
-    folder = _folder(option)
+def _needed(option: Path | None, *, new: bool = False) -> Path:
+    folder = _folder(option, new=new)
     if folder is None:
         raise UsageError("no folder of data is named: say where it is by --data or ORCA_GUARD_DATA")
     return folder

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedReader, BufferedWriter, FileIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -152,7 +153,14 @@ def read_lines(prompt: str) -> Iterator[str]:
         raise _unreadable(error) from error
 
 
+_LONGEST = 4095
+"""Bytes of a line that a terminal hands over by itself; what is typed beyond them is lost."""
+
+
 def _typed(prompt: str) -> Iterator[str]:
+    with suppress(ImportError):
+        import readline  # noqa: F401, PLC0415  # `input` then takes lines of any length, where both ends are terminals
+    bounded = sys.modules.get("readline") is None or not sys.stdout.isatty()
     while True:
         try:
             line = input(prompt)
@@ -160,6 +168,8 @@ def _typed(prompt: str) -> Iterator[str]:
             return
         except UnicodeDecodeError as error:
             raise BadInput("stdin is not UTF-8 text") from error
+        if bounded and len(os.fsencode(line)) >= _LONGEST:
+            raise BadInput(f"the terminal cuts lines at {_LONGEST} bytes, and this one was. Put the text into a file")
         yield whole(line, "stdin")
 
 

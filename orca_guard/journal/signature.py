@@ -95,12 +95,12 @@ def read_key(path: Path) -> Ed25519PrivateKey:
             data = file.read()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadInput(f"{path} is a private key that others can reach (its mode is {mode:04o}). Run: chmod 600 {path}")
     try:
         key: Ed25519PrivateKey = keys.private_key(data)
     except ValueError as error:
         raise BadInput(f"{path} {error}. {MAKE_PRIVATE}") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise BadInput(f"{path} is a private key that others can reach (its mode is {mode:04o}). Run: chmod 600 {path}")
     return key
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from orca_guard.errors import BadInput
 from orca_guard.identity import canonical, digest_bytes
@@ -18,8 +21,47 @@ from orca_guard.journal.shard import utc_now
 from orca_guard.journal.signature import read_key
 
 NAME = "statements.jsonl"
-KINDS = ("sign", "waive", "labels", "noise")
 UNCHECKED = "its signature cannot be checked: pip install 'orca-guard[sign]'"
+
+
+Text = Annotated[str, msgspec.Meta(pattern=r"\S")]
+
+
+class _Said(msgspec.Struct, kw_only=True):
+    """What every statement has: who says it, and when."""
+
+    at: datetime
+    name: Text
+    role: Text
+
+
+class _Sign(_Said, kw_only=True):
+    decision: Literal["go", "no-go", "conditional"]
+    comment: Text | None = None
+
+
+class _Waive(_Said, kw_only=True):
+    gate: Text
+    reason: Text
+    expires: date
+
+
+class _Labels(_Said, kw_only=True):
+    file: Text
+    digest: Text
+    rows: Annotated[int, msgspec.Meta(ge=1)]
+    labellers: Text
+    stratify: str
+    seed: int
+
+
+class _Noise(_Said, kw_only=True):
+    told: Text
+    run: Text
+
+
+_SHAPES: Mapping[str, type[_Said]] = {"sign": _Sign, "waive": _Waive, "labels": _Labels, "noise": _Noise}
+KINDS = tuple(_SHAPES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +99,19 @@ def state(bundle: Bundle, kind: str, fields: Mapping[str, Any], *, key: Path | N
         key: file of an Ed25519 private key: see `signature.read_key`.
 
     Raises:
-        BadInput: the run is not sealed, what is stated before does not hold, the key cannot be used, or the file cannot
-            be written.
+        BadInput: the run is not sealed, what is stated before does not hold, this is no statement of its kind, the key
+            cannot be used, or the file cannot be written.
         NotReady: a key was given, and the package that signs is not installed.
     """
     private = read_key(key) if key else None
     seal = seal_digest(bundle)
     with closing(AppendFile(path_of(bundle)).open()) as file:
         said = list(statements(bundle))
-        if wrong := [stated for stated in said if stated.fault]:
-            raise BadInput(f"{path_of(bundle)}, line {wrong[0].line}: {wrong[0].fault}. Nothing is added to it.")
+        if faulty := [stated for stated in said if stated.fault]:
+            raise BadInput(f"{path_of(bundle)}, line {faulty[0].line}: {faulty[0].fault}. Nothing is added to it.")
         row = {**fields, "n": len(said), "prev": _head(bundle, seal), "seal": seal, "kind": kind, "at": utc_now()}
+        if wrong := _shape_fault(row):
+            raise BadInput(f"{wrong}. Nothing is stated.")
         if private:
             row["public_key"] = private.public_key().public_bytes_raw().hex()
             row["signature"] = private.sign(canonical(row)).hex()
@@ -115,7 +159,7 @@ def _checked(raw: bytes, number: int, bundle: Bundle, *, seal: str, before: str)
     fault, doubt = _fault(fields, number, seal=seal, before=before), ""
     if not fault and fields["kind"] == "labels":
         fault = _labels_fault(fields, bundle)
-    if not fault and "signature" in fields:
+    if not fault and not {"signature", "public_key"}.isdisjoint(fields):
         fault, doubt = _signature_fault(fields)
     return Stated(line=number, fields=fields, fault=fault, doubt=doubt)
 
@@ -127,6 +171,15 @@ def _fault(fields: Mapping[str, Any], number: int, *, seal: str, before: str) ->
         return "it is about another seal"
     if fields.get("n") != number - 1 or fields.get("prev") != before:
         return "it does not follow the line before: one of the two was changed, put in or taken out"
+    return _shape_fault(fields)
+
+
+def _shape_fault(fields: Mapping[str, Any]) -> str:
+    """Whether it says what a statement of its kind says: reports repeat it, and people act on it."""
+    try:
+        msgspec.convert(dict(fields), _SHAPES[fields["kind"]])
+    except msgspec.ValidationError as error:
+        return f"it is no statement of the kind {fields['kind']!r}: {str(error).replace('`$.', '`')}"
     return ""
 
 

@@ -12,7 +12,11 @@ from orca_guard.verify.report import Check, Ledger, Status
 
 def check_statements(bundle: Bundle, ledger: Ledger) -> Iterator[Check]:
     """One check, where there are any. They are no part of what is sealed, and change nothing of it."""
+    if not path_of(bundle).exists():
+        return
     if not path_of(bundle).is_file():
+        ledger.add("statements", Fault(NAME, 0, "it is no file"))
+        yield ledger.settle("statements", Status.FAULT, "")
         return
     if not bundle.seal.is_file():
         ledger.add("statements", Fault(NAME, 0, "there is no seal that they could be about"))

@@ -40,6 +40,18 @@ def test_a_listing_says_what_to_do_where_no_folder_is_named(run: Run) -> None:
     assert "say where it is by --data or ORCA_GUARD_DATA" in shown.err
 
 
+@pytest.mark.parametrize("command", [("list",), ("verify",), ("pull", "hhh_alignment"), ("import", ".")])
+def test_a_mistyped_folder_of_data_is_said(run: Run, tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused = run("data", *command, "--data", "file")
+    assert refused.code == 2
+    assert "file is no folder" in refused.err
+    if command[0] in {"list", "verify"}:
+        refused = run("data", *command, "--data", "nothing")
+        assert refused.code == 2
+        assert "there is no folder nothing" in refused.err
+
+
 def test_every_row_is_accounted_for(run: Run, pack: Path) -> None:
     told = {row["path"]: row for row in json.loads(run("data", "verify", "--data", pack, "--json").out)}
     assert told["truthfulqa/mc_task.json"]["repaired"] == {"an empty answer was left out": 1}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,3 +177,47 @@ def test_an_observer_that_fails_is_named_in_one_line() -> None:
     assert warning.startswith("orca_guard: plugin 'theirs' of extra 0 failed as an observer")
     assert warning.endswith("left")
     assert plain(warning) == warning
+
+
+TYPED = """
+import sys
+{before}
+from orca_guard.cli.streams import read_lines
+for line in read_lines("> "):
+    print("got", len(line), line[-4:], flush=True)
+    break
+"""
+
+
+def typed(tmp_path: Path, text: str, *, before: str = "") -> tuple[int, str]:
+    """What a program says that reads a line of a terminal, into which somebody types."""
+    script = tmp_path / "typed.py"
+    script.write_text(TYPED.format(before=before))
+    child, terminal = pty.fork()
+    if not child:
+        os.execv(sys.executable, [sys.executable, str(script)])
+    said = b""
+    while b"> " not in said:
+        said += os.read(terminal, 4096)
+    typing = threading.Thread(target=os.write, args=(terminal, text.encode() + b"\n"))
+    typing.start()
+    with contextlib.suppress(OSError):  # Linux ends a terminal so
+        while data := os.read(terminal, 4096):
+            said += data
+    typing.join()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode("utf-8", "replace")
+
+
+def test_a_long_line_is_read_to_its_end_in_a_terminal(tmp_path: Path) -> None:
+    code, said = typed(tmp_path, "z" * 9000 + "END.")
+    assert code == 0
+    assert "got 9004 END." in said
+
+
+def test_without_readline_a_line_that_the_terminal_cuts_is_refused(tmp_path: Path) -> None:
+    without = 'sys.modules["readline"] = None'
+    assert "got 4000 zzzz" in typed(tmp_path, "z" * 4000, before=without)[1]
+    code, said = typed(tmp_path, "z" * 9000, before=without)
+    assert code != 0
+    assert "the terminal cuts lines at 4095 bytes" in said
+    assert "got" not in said

@@ -11,8 +11,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from orca_guard.cli.sign import DECISIONS
 from orca_guard.errors import BadInput
-from orca_guard.identity import canonical
+from orca_guard.identity import canonical, digest_bytes
 from orca_guard.journal.bundle import Bundle
 from orca_guard.journal.statements import path_of, state, statements
 from orca_guard.verify import verify
@@ -30,13 +31,16 @@ def key(tmp_path: Path) -> Path:
     return path
 
 
+WHO = {"name": "d", "role": "model risk"}
+
+
 @pytest.fixture
 def bundle(folder: Path, key: Path) -> Bundle:
     """Three statements; the second is signed."""
     made = Bundle(folder)
-    state(made, "sign", {"name": "a", "decision": "go"})
-    state(made, "sign", {"name": "b", "decision": "no-go"}, key=key)
-    state(made, "waive", {"name": "c", "gate": "g", "reason": "r", "expires": "2999-01-01"})
+    state(made, "sign", WHO | {"name": "a", "decision": "go"})
+    state(made, "sign", WHO | {"name": "b", "decision": "no-go"}, key=key)
+    state(made, "waive", WHO | {"name": "c", "gate": "g", "reason": "r", "expires": "2999-01-01"})
     return made
 
 
@@ -97,10 +101,62 @@ def test_a_line_that_is_no_statement_is_named_and_nothing_is_added_after_it(bund
         file.write(raw)
     assert faults(bundle) == [4]
     with pytest.raises(BadInput, match="line 4"):
-        state(bundle, "sign", {"name": "d", "decision": "go"})
+        state(bundle, "sign", WHO | {"decision": "go"})
 
 
 def test_a_run_without_a_seal_takes_no_statement(folder: Path) -> None:
     (folder / "seal.json").unlink()
     with pytest.raises(BadInput, match="not sealed"):
-        state(Bundle(folder), "sign", {"name": "a", "decision": "go"})
+        state(Bundle(folder), "sign", WHO | {"decision": "go"})
+
+
+SIGNED = {"kind": "sign", "decision": "go"}
+WAIVED = {"kind": "waive", "gate": "g", "reason": "r", "expires": "2999-01-01"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        SIGNED | {"decision": "maybe"},
+        SIGNED | {"decision": 7},
+        SIGNED | {"name": " "},
+        SIGNED | {"role": None},
+        SIGNED | {"at": "yesterday"},
+        SIGNED | {"at": 5},
+        {"kind": "waive"},
+        WAIVED | {"expires": "2999-99-99"},
+        WAIVED | {"reason": ""},
+        {"kind": "noise", "told": "little"},
+    ],
+)
+def test_what_states_nothing_is_neither_written_nor_taken_for_a_statement(bundle: Bundle, said: dict[str, Any]) -> None:
+    """As somebody writes it who knows how lines are bound to one another."""
+    fields = WHO | {key: value for key, value in said.items() if key != "kind"}
+    if "at" not in fields:
+        with pytest.raises(BadInput, match="Nothing is stated"):
+            state(bundle, said["kind"], fields)
+    assert not faults(bundle)
+    last = path_of(bundle).read_bytes().splitlines()[-1]
+    bound = {"n": 3, "prev": digest_bytes(last), "seal": rows(bundle)[0]["seal"], "at": "2031-01-02T03:04:05Z"}
+    write(bundle, [*rows(bundle), bound | {"kind": said["kind"]} | fields])
+    assert faults(bundle) == [4]
+    assert verify(bundle.root).faulty
+
+
+@pytest.mark.parametrize("part", ["signature", "public_key"])
+def test_half_a_signature_is_a_fault(bundle: Bundle, part: str) -> None:
+    lines = rows(bundle)[:2]
+    del lines[1][part]
+    write(bundle, lines)
+    assert faults(bundle) == [2]
+
+
+def test_statements_that_are_no_file_are_a_fault(bundle: Bundle) -> None:
+    path_of(bundle).unlink()
+    path_of(bundle).mkdir()
+    assert verify(bundle.root).faulty
+
+
+def test_the_command_line_takes_the_decisions_that_can_be_stated(folder: Path) -> None:
+    for decision in DECISIONS:
+        state(Bundle(folder), "sign", WHO | {"decision": decision})

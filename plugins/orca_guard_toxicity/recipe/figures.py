@@ -128,14 +128,14 @@ def allowed(bounds: dict[str, Any]) -> str:
     found = bounds["together"]
     short = [name for name, each in found["sets"].items() if each["above"]["low"] < WANTED]
     return f"""
-How far more rows would carry: on ToxiGen, with fewer of its own rows to train on (those of the other sets stay), both
-are worth this:
+How encoder and baseline grow with labelled rows: on ToxiGen, with a part of its rows to train on (those of the other
+sets stay):
 
 {growth(bounds["growth"])}
 
-And {found["encoders"]} encoders that differ in their seed, with {found["linear"]} linear models, their log odds added
-up. They would not ship, and tell how far models that start from nothing get with these rows. Not {WANTED} above TF-IDF
-of words by the lower bound even so: {", ".join(short) if short else "none"}.
+And how far many of them come together: {found["encoders"]} encoders that differ in their seed and
+{found["linear"]} linear models, their log odds added up. By the lower bound not {WANTED} above TF-IDF of words even so:
+{", ".join(short) if short else "none"}.
 
 {together(found)}
 """
