@@ -10,6 +10,11 @@ import click
 from orca_guard.cli.run import PATH
 from orca_guard.cli.streams import json_text
 
+_COLUMNS = ("run", "status", "benchmarks", "model", "records", "verdict", "finished")
+_WIDE = 100
+_SPARED = frozenset({"model", "finished"})
+"""Left out where a terminal is narrower than that; `--json` has everything."""
+
 
 @click.command(
     epilog="""\b
@@ -69,13 +74,17 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
     from orca_guard.cli.show import console, safe  # noqa: PLC0415
 
+    shown = [column for column in _COLUMNS if console().width >= _WIDE or column not in _SPARED]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "status", "benchmarks", "model", "records", "verdict", "finished"):
+    for column in shown:
         table.add_column(column, overflow="fold", no_wrap=column in {"run", "status"})
     for row in rows:
-        models = ", ".join(model.removeprefix("sha256:")[:12] for model in row.get("models", ()))
-        told = (", ".join(row.get("benchmarks", ())), models, str(row.get("records", "")))
-        finished = (row.get("finished") or "").replace("T", " ")[: len("2026-01-02 03:04")]
-        end = (row.get("verdict") or row.get("reason") or "", finished)
-        table.add_row(*(safe(text) for text in (row["run"], row["status"], *told, *end)))
+        told = {
+            **row,
+            "benchmarks": ", ".join(row.get("benchmarks", ())),
+            "model": ", ".join(model.removeprefix("sha256:")[:12] for model in row.get("models", ())),
+            "verdict": row.get("verdict") or row.get("reason"),
+            "finished": (row.get("finished") or "").replace("T", " ")[: len("2026-01-02 03:04")],
+        }
+        table.add_row(*(safe(str(told.get(column) or "")) for column in shown))
     console().print(table)

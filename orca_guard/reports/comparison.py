@@ -369,7 +369,8 @@ def _named(plan: Mapping[str, Any]) -> dict[str, Any]:
     named = {key: value for key, value in plan.items() if key not in _LEFT_OUT}
     for key in ("arms", "models"):
         named[key] = {row["name"]: _parts(row["identity"]) for row in plan[key]}
-    return named | {"benchmarks": {row["name"]: row for row in plan["benchmarks"]}}
+    gates = {f"{n} {row['benchmark']} {row['metric']}": row for n, row in enumerate(plan["gates"], 1)}
+    return named | {"benchmarks": {row["name"]: row for row in plan["benchmarks"]}, "gates": gates}
 
 
 def _without_alone(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:

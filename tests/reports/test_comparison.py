@@ -111,6 +111,15 @@ def test_what_changed_in_the_plan_is_a_line_each(found: Comparison) -> None:
     assert re.search(r"arms\.served\.model\.\w+: ", told)
 
 
+def test_a_gate_of_one_side_alone_is_a_line(sealed: Path, runs: tuple[Path, Path]) -> None:
+    gates = json.loads((sealed / "plan.json").read_text("utf-8"))["gates"]
+    assert gates
+    told = [line for line in compare(sealed, runs[0], faults={}).changes if line.startswith("gates.")]
+    assert told == [
+        f'gates.{n} {gate["benchmark"]} {gate["metric"]}: "there" → absent' for n, gate in enumerate(gates, 1)
+    ]
+
+
 def test_what_one_side_alone_measured_is_said(found: Comparison) -> None:
     assert any(line.startswith("more of b under basics-questions") for line in found.unpaired)
 
