@@ -9,6 +9,7 @@ from typing import Any
 
 from orca_guard.errors import ModelFailed
 from orca_guard.types import Embed, Embedding, Finish, Generate, Generation, Likelihood, Score, Scores
+from orca_guard_openai.settings import Settings
 
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 _NOT_TEXT = frozenset({"tool_calls", "function_call"})
@@ -44,32 +45,40 @@ def chat(request: Generate, model: str, *, limit: str) -> dict[str, Any]:
 class Heard:
     """A generation as far as the server has told it."""
 
-    text: str = ""
+    settings: Settings
     reason: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    _said: str = field(default="", repr=False)  # may hold the key
 
-    def hear(self, value: Mapping[str, Any]) -> bool:
-        """Take up a whole answer or one event of a stream; whether the text grew."""
-        before = len(self.text)
+    def text(self, *, growing: bool = False) -> str:
+        """What people may see of the text; while it is growing, without an end that may become the key."""
+        return self.settings.key.cover(self._said, growing=growing)
+
+    def hear(self, value: Mapping[str, Any]) -> None:
+        """Take up a whole answer or one event of a stream."""
         if isinstance(value.get("usage"), dict):
             self.usage = value["usage"]
         if isinstance(value.get("system_fingerprint"), str):
-            self.fingerprint = value["system_fingerprint"]
+            self.fingerprint = self.settings.key.cover(value["system_fingerprint"])
         for choice in _dicts(value.get("choices"))[:1]:
             said = choice.get("message") or choice.get("delta")
-            self.text += _text(said) if isinstance(said, dict) else ""
+            self._said += _text(said) if isinstance(said, dict) else ""
             self.reason = choice.get("finish_reason") or self.reason
-        return len(self.text) > before
 
-    def generation(self, *, url: str, seconds: float, finish: Finish | None = None) -> Generation:
-        """The reply; a text that the server withheld or that is a tool call is none."""
+    def generation(self, *, seconds: float, finish: Finish | None = None) -> Generation:
+        """The reply.
+
+        Raises:
+            ModelFailed: the server withheld the text, or gave a tool call instead.
+        """
+        url = self.settings.url
         if self.reason == "content_filter":
             raise ModelFailed(f"{url} withheld the answer: its content filter stopped it")
         if self.reason in _NOT_TEXT:
             raise ModelFailed(f"{url} answered with a tool call instead of a text")
         return Generation(
-            text=self.text,
+            text=self.text(),
             finish=finish or ("length" if self.reason in _LENGTH else "stop"),
             prompt_tokens=_count(self.usage, "prompt_tokens"),
             new_tokens=_count(self.usage, "completion_tokens"),

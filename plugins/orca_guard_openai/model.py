@@ -204,22 +204,22 @@ class ServerModel:
     def _generate(
         self, request: Generate, budget: RetryBudget, stopped: threading.Event, partial: Callable[[str], None]
     ) -> Generation:
-        heard, began = Heard(), time.monotonic()
+        heard, began = Heard(self._settings), time.monotonic()
         finish: Finish | None = None
+        shown = ""
         try:
             for value in self._told(request, budget):
-                grew = heard.hear(value)
+                heard.hear(value)
                 if stopped.is_set():
                     break
-                if grew and request.stream:
-                    partial(self._settings.key.scrub(heard.text))
+                if request.stream and (text := heard.text(growing=True)) != shown:
+                    partial(shown := text)
         except TimedOut:
             finish = "deadline"
         if request.stream and heard.reason is None and finish is None:
             raise ModelFailed(f"the stream from {self._settings.url} ended before the answer did")
         self._remember(heard.fingerprint)
-        heard.text = self._settings.key.scrub(heard.text)
-        return heard.generation(url=self._settings.url, seconds=time.monotonic() - began, finish=finish)
+        return heard.generation(seconds=time.monotonic() - began, finish=finish)
 
     def _told(self, request: Generate, budget: RetryBudget) -> Iterator[Mapping[str, Any]]:
         """The answer in one piece or many; newer hosted models know the limit on tokens by another name only."""

@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from orca_guard.contracts import ModelSpec
+from orca_guard.errors import ModelFailed
+from orca_guard.types import Failure, Generate, Message
 from orca_guard_openai import connection
 from orca_guard_openai.loader import OpenAI
 from orca_guard_openai.model import ServerModel
 
 Behaviour = Callable[["Handler", dict[str, Any]], None]
+Opened = Callable[..., ServerModel]
+CHAT = "/chat/completions"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -151,6 +155,24 @@ def streams(*pieces: str, finish: str | None = "stop", pause: float = 0.0, done:
         handler.wfile.write(b"data: [DONE]\n\n" if done else b"")
 
     return step
+
+
+# --- asking --------------------------------------------------------------------------------------
+
+
+def asked(text: str = "Hello", **fields: Any) -> Generate:
+    return Generate(messages=(Message("system", "Be brief."), Message("user", text)), **fields)
+
+
+def replies(model: ServerModel, *requests: Any) -> list[Any]:
+    return [reply for _, reply in model.run(requests)]
+
+
+def failure(model: ServerModel, request: Any = None) -> str:
+    (reply,) = replies(model, request or asked())
+    assert isinstance(reply, Failure), reply
+    assert isinstance(reply.error, ModelFailed), reply.error
+    return str(reply.error)
 
 
 # --- fixtures ------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from orca_guard.contracts import Model
-from orca_guard.errors import ModelFailed
 from orca_guard.types import (
     Classify,
     Decoding,
@@ -27,32 +26,29 @@ from orca_guard.types import (
     Score,
     Scores,
 )
-from orca_guard_openai.model import ServerModel
 
-from .conftest import Behaviour, Handler, Script, completion, echoes, hangs_up, says, slowly, streams, value
-
-Opened = Callable[..., ServerModel]
-CHAT = "/chat/completions"
-
-
-def asked(text: str = "Hello", **fields: Any) -> Generate:
-    return Generate(messages=(Message("system", "Be brief."), Message("user", text)), **fields)
-
-
-def replies(model: ServerModel, *requests: Any) -> list[Any]:
-    return [reply for _, reply in model.run(requests)]
+from .conftest import (
+    CHAT,
+    Behaviour,
+    Handler,
+    Opened,
+    Script,
+    asked,
+    completion,
+    echoes,
+    failure,
+    hangs_up,
+    replies,
+    says,
+    slowly,
+    streams,
+    value,
+)
 
 
 def said(request: Request) -> str:
     assert isinstance(request, Generate)
     return request.messages[-1].content
-
-
-def failure(model: ServerModel, request: Any = None) -> str:
-    (reply,) = replies(model, request or asked())
-    assert isinstance(reply, Failure), reply
-    assert isinstance(reply.error, ModelFailed), reply.error
-    return str(reply.error)
 
 
 # --- generating ----------------------------------------------------------------------------------
