@@ -52,15 +52,16 @@ class Heard:
     _said: str = field(default="", repr=False)  # may hold the key
 
     def text(self, *, growing: bool = False) -> str:
-        """What people may see of the text; while it is growing, without an end that may become the key."""
-        return self.settings.key.cover(self._said, growing=growing)
+        """What people may see of the text; while it is growing, without an end that may become something else."""
+        half = growing and "\ud800" <= self._said[-1:] <= "\udbff"
+        return self.settings.key.cover(whole(self._said[:-1] if half else self._said), growing=growing)
 
     def hear(self, value: Mapping[str, Any]) -> None:
         """Take up a whole answer or one event of a stream."""
         if isinstance(value.get("usage"), dict):
             self.usage = value["usage"]
         if isinstance(value.get("system_fingerprint"), str):
-            self.fingerprint = self.settings.key.cover(value["system_fingerprint"])
+            self.fingerprint = self.settings.key.cover(whole(value["system_fingerprint"]))
         for choice in _dicts(value.get("choices"))[:1]:
             said = choice.get("message") or choice.get("delta")
             self._said += _text(said) if isinstance(said, dict) else ""
@@ -144,6 +145,11 @@ def _offsets(tokens: Sequence[str]) -> list[int]:
         places.append(at)
         at += len(token)
     return places
+
+
+def whole(text: str) -> str:
+    """The text as UTF-8 can hold it: halves of a character are joined, and one alone becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _text(said: Mapping[str, Any]) -> str:

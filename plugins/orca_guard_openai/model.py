@@ -18,7 +18,7 @@ from orca_guard.contracts import Reported
 from orca_guard.errors import ModelFailed, UnknownName, UsageError
 from orca_guard.types import Embed, Failure, Finish, Generate, Generation, Partial, Reply, Request, Score
 from orca_guard_openai.connection import Connection, Rejected, RetryBudget, TimedOut
-from orca_guard_openai.messages import Heard, chat, echo, embedding_of, scores_of
+from orca_guard_openai.messages import Heard, chat, echo, embedding_of, scores_of, whole
 from orca_guard_openai.settings import Settings
 
 
@@ -43,7 +43,7 @@ def _listed(connection: Connection) -> dict[str, int | None]:
             return {}
         raise
     models = [row for row in rows if isinstance(row, dict) and row.get("id")] if isinstance(rows, list) else []
-    return {str(row["id"]): _positive(row.get("max_model_len")) for row in models}
+    return {whole(str(row["id"])): _positive(row.get("max_model_len")) for row in models}
 
 
 def _positive(value: Any) -> int | None:
