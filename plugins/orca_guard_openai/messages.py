@@ -13,6 +13,8 @@ from orca_guard_openai.settings import Settings
 
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 _NOT_TEXT = frozenset({"tool_calls", "function_call"})
+_INSTEAD = ("tool_calls", "function_call", "reasoning_content", "reasoning")
+"""What a message may hold where it has no text."""
 
 
 def chat(request: Generate, model: str, *, limit: str) -> dict[str, Any]:
@@ -50,6 +52,7 @@ class Heard:
     usage: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
     _said: str = field(default="", repr=False)  # may hold the key
+    _spoke: bool = False
 
     def text(self, *, growing: bool = False) -> str:
         """What people may see of the text; while it is growing, without an end that may become something else."""
@@ -57,27 +60,42 @@ class Heard:
         return self.settings.key.cover(whole(self._said[:-1] if half else self._said), growing=growing)
 
     def hear(self, value: Mapping[str, Any]) -> None:
-        """Take up a whole answer or one event of a stream."""
+        """Take up a whole answer or one event of a stream.
+
+        Raises:
+            ModelFailed: it has another shape.
+        """
         if isinstance(value.get("usage"), dict):
             self.usage = value["usage"]
         if isinstance(value.get("system_fingerprint"), str):
             self.fingerprint = self.settings.key.cover(whole(value["system_fingerprint"]))
         for choice in _dicts(value.get("choices"))[:1]:
-            said = choice.get("message") or choice.get("delta")
-            self._said += _text(said) if isinstance(said, dict) else ""
+            message, delta = choice.get("message"), choice.get("delta")
+            try:
+                self._said += _text(message or delta or {})
+            except (AttributeError, TypeError):
+                raise self._misshapen("what it said is not a text") from None
+            self._spoke |= isinstance(delta, dict) or not _is_hollow(message or {})
             self.reason = choice.get("finish_reason") or self.reason
+
+    def _misshapen(self, what: str) -> ModelFailed:
+        return ModelFailed(
+            f"{self.settings.url} answered with JSON of another shape: {what}. Is it compatible with OpenAI's?"
+        )
 
     def generation(self, *, seconds: float, finish: Finish | None = None) -> Generation:
         """The reply.
 
         Raises:
-            ModelFailed: the server withheld the text, or gave a tool call instead.
+            ModelFailed: the server withheld the text, gave a tool call instead, or gave neither text nor reason.
         """
         url = self.settings.url
         if self.reason == "content_filter":
             raise ModelFailed(f"{url} withheld the answer: its content filter stopped it")
         if self.reason in _NOT_TEXT:
             raise ModelFailed(f"{url} answered with a tool call instead of a text")
+        if not (self._spoke or finish or self.reason in _LENGTH):
+            raise self._misshapen("there is no message with content")
         return Generation(
             text=self.text(),
             finish=finish or ("length" if self.reason in _LENGTH else "stop"),
@@ -153,11 +171,18 @@ def whole(text: str) -> str:
 
 
 def _text(said: Mapping[str, Any]) -> str:
-    """Content as text or as parts; a refusal is what the model said."""
-    content = said.get("content")
+    """Content as text or as parts; a refusal is what the model said. What is neither raises as Python does."""
+    content, refusal = said.get("content"), said.get("refusal")
     if isinstance(content, list):
-        content = "".join(str(part.get("text") or "") for part in _dicts(content))
-    return content if isinstance(content, str) and content else str(said.get("refusal") or "")
+        content = "".join(part.get("text") or "" for part in content)
+    if not all(text is None or isinstance(text, str) for text in (content, refusal)):
+        raise TypeError("no text")
+    return content or refusal or ""
+
+
+def _is_hollow(message: Mapping[str, Any]) -> bool:
+    """Whether it says nothing. An empty text is one; null is none, and stands beside a refusal or what is no text."""
+    return message.get("content") is None and message.get("refusal") is None and not any(map(message.get, _INSTEAD))
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

@@ -138,14 +138,17 @@ def hangs_up(handler: Handler, body: dict[str, Any]) -> None:
     handler.connection.shutdown(2)
 
 
-def streams(*pieces: str, finish: str | None = "stop", pause: float = 0.0, done: bool = True) -> Behaviour:
+def streams(
+    *pieces: str | dict[str, Any], finish: str | None = "stop", pause: float = 0.0, done: bool = True
+) -> Behaviour:
     def step(handler: Handler, body: dict[str, Any]) -> None:
         handler.close_connection = True
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.send_header("Connection", "close")
         handler.end_headers()
-        deltas = [{"choices": [{"delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+        said = [{"content": piece} if isinstance(piece, str) else piece for piece in pieces]
+        deltas = [{"choices": [{"delta": delta, "finish_reason": None}]} for delta in said]
         last = [{"choices": [{"delta": {}, "finish_reason": finish}]}] if finish else []
         usage = [{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(pieces)}}]
         for event in [*deltas, *last, *usage]:

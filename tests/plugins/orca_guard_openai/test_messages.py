@@ -2,11 +2,88 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from orca_guard.types import Generation, Partial
 
-from .conftest import CHAT, Opened, Script, asked, completion, replies, says, streams, value
+from .conftest import CHAT, Behaviour, Opened, Script, asked, completion, failure, replies, says, streams, value
+
+# --- what is an answer ---------------------------------------------------------------------------
+
+
+def step(message: Any, finish: str = "stop") -> Behaviour:
+    return value({"choices": [{"index": 0, "message": message, "finish_reason": finish}]})
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "hi", 42, ["hi"], {"content": 42}, {"content": 0}, {"content": False}, {"content": {}}, {"content": ["hi"]},
+        {"content": [{"text": 42}]}, {"content": None, "refusal": 42}, {"content": "x", "refusal": ["no"]},
+        None, {}, {"role": "assistant"}, {"role": "assistant", "content": None},
+        {"content": None, "refusal": None, "tool_calls": []},
+    ],
+)  # fmt: skip
+def test_what_is_no_message_is_a_fault(script: Script, opened: Opened, message: Any, stream: bool) -> None:  # noqa: FBT001  # a parameter
+    script.does(CHAT, step(message))
+    told = failure(opened(), asked(stream=stream))
+    assert f"{script.url} answered with JSON of another shape" in told
+    assert len(script.bodies(CHAT)) == 1
+
+
+def test_a_choice_without_a_message_is_a_fault(script: Script, opened: Opened) -> None:
+    script.does(CHAT, value({"choices": [{"text": "hi", "finish_reason": "stop"}]}), value({"choices": ["hi"]}))
+    model = opened(concurrency=1)
+    assert all("JSON of another shape" in str(reply.error) for reply in replies(model, asked("1"), asked("2")))
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": ""}, ""),
+        ({"content": []}, ""),
+        ({"content": "", "refusal": None}, ""),
+        ({"content": None, "refusal": "No."}, "No."),
+        ({"refusal": "No."}, "No."),
+        ({"content": None, "tool_calls": [{"id": "a", "type": "function"}]}, ""),
+        ({"content": None, "reasoning_content": "Let me see"}, ""),
+        ({"content": [{"type": "thinking"}, {"type": "text", "text": "Yes."}]}, "Yes."),
+    ],
+)
+def test_what_says_nothing_by_the_protocol_is_an_answer(
+    script: Script, opened: Opened, message: Any, text: str
+) -> None:
+    script.does(CHAT, step(message))
+    assert [reply.text for reply in replies(opened(), asked())] == [text]
+
+
+def test_content_that_was_cut_or_withheld_may_be_missing(script: Script, opened: Opened) -> None:
+    model = opened()
+    script.does(CHAT, step({"content": None}, "length"))
+    (reply,) = replies(model, asked())
+    assert (reply.text, reply.finish) == ("", "length")
+    script.does(CHAT, step({"role": "assistant"}, "content_filter"))
+    assert "content filter" in failure(model)
+
+
+def test_deltas_without_content_are_usual(script: Script, opened: Opened) -> None:
+    model = opened()
+    script.does(CHAT, streams({"role": "assistant", "content": None}, "Paris", {"content": None}, {}))
+    assert [reply.text for reply in replies(model, asked(stream=True))] == ["Paris", "Paris"]
+    script.does(CHAT, streams({"role": "assistant", "content": None}))
+    assert [reply.text for reply in replies(model, asked(stream=True))] == [""]
+
+
+@pytest.mark.parametrize("delta", ["hi", {"content": 42}, {"content": ["hi"]}])
+def test_a_delta_that_is_none_is_a_fault(script: Script, opened: Opened, delta: Any) -> None:
+    bad = f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n".encode()
+    script.does(CHAT, value(bad, Content_Type="text/event-stream"))
+    assert "JSON of another shape" in failure(opened(), asked(stream=True))
+
 
 # --- halves of a character -----------------------------------------------------------------------
 
