@@ -11,6 +11,7 @@ from orca_guard.errors import ModelFailed
 from orca_guard.types import Embed, Embedding, Finish, Generate, Generation, Likelihood, Score, Scores
 from orca_guard_openai.settings import Settings
 
+_STOP = frozenset({"stop", "eos", "eos_token", "stop_sequence"})  # the later ones are of open servers
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 _NOT_TEXT = frozenset({"tool_calls", "function_call"})
 _INSTEAD = ("tool_calls", "function_call", "reasoning_content", "reasoning")
@@ -69,14 +70,20 @@ class Heard:
             self.usage = value["usage"]
         if isinstance(value.get("system_fingerprint"), str):
             self.fingerprint = self.settings.key.cover(whole(value["system_fingerprint"]))
-        for choice in _dicts(value.get("choices"))[:1]:
-            message, delta = choice.get("message"), choice.get("delta")
+        choices = value.get("choices")
+        for choice in choices[:1] if isinstance(choices, list) else ():
             try:
-                self._said += _text(message or delta or {})
+                self._take(choice)
             except (AttributeError, TypeError):
-                raise self._misshapen("what it said is not a text") from None
-            self._spoke |= isinstance(delta, dict) or not _is_hollow(message or {})
-            self.reason = choice.get("finish_reason") or self.reason
+                raise self._misshapen("its choice is no message whose content and finish_reason are texts") from None
+
+    def _take(self, choice: Mapping[str, Any]) -> None:
+        """Take up a choice. What is of another shape raises as Python does."""
+        message, delta, reason = choice.get("message"), choice.get("delta"), choice.get("finish_reason")
+        self._said += _text(message or delta or {})
+        self._spoke |= isinstance(delta, dict) or not _is_hollow(message or {})
+        if reason:
+            self.reason = self.settings.key.cover(whole(reason))
 
     def _misshapen(self, what: str) -> ModelFailed:
         return ModelFailed(
@@ -87,13 +94,23 @@ class Heard:
         """The reply.
 
         Raises:
-            ModelFailed: the server withheld the text, gave a tool call instead, or gave neither text nor reason.
+            ModelFailed: the server withheld the text, gave none, or does not say that it is complete.
         """
         url = self.settings.url
         if self.reason == "content_filter":
             raise ModelFailed(f"{url} withheld the answer: its content filter stopped it")
         if self.reason in _NOT_TEXT:
             raise ModelFailed(f"{url} answered with a tool call instead of a text")
+        if self.reason is None and finish is None:
+            raise ModelFailed(
+                f"what {url} sent ended before the answer did: no finish_reason came. Ask again; a compatible server "
+                "ends every answer with one."
+            )
+        if self.reason not in _STOP | _LENGTH | {None}:
+            raise ModelFailed(
+                f"{url} ended its answer with the finish_reason {self.reason!r:.100}, which is not known: the text may "
+                "be incomplete. Ask again, or another server."
+            )
         if not (self._spoke or finish or self.reason in _LENGTH):
             raise self._misshapen("there is no message with content")
         return Generation(
@@ -171,7 +188,7 @@ def whole(text: str) -> str:
 
 
 def _text(said: Mapping[str, Any]) -> str:
-    """Content as text or as parts; a refusal is what the model said. What is neither raises as Python does."""
+    """Content as text or as parts; a refusal is what the model said."""
     content, refusal = said.get("content"), said.get("refusal")
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)

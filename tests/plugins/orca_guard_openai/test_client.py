@@ -94,21 +94,6 @@ def test_identity_names_address_model_day_and_fingerprints(script: Script, opene
     assert dict(model.identity) == {**before, "date.fingerprints": "fp_1, fp_2"}
 
 
-@pytest.mark.parametrize(
-    ("said", "finish"),
-    [("stop", "stop"), ("length", "length"), ("max_tokens", "length"), (None, "stop"), ("eos", "stop")],
-)
-def test_how_a_generation_ended(script: Script, opened: Opened, said: str | None, finish: str) -> None:
-    script.does(CHAT, says("x", finish=said))
-    assert replies(opened(), asked())[0].finish == finish
-
-
-@pytest.mark.parametrize(("said", "words"), [("content_filter", "content filter"), ("tool_calls", "tool call")])
-def test_what_is_no_text_is_a_failure(script: Script, opened: Opened, said: str, words: str) -> None:
-    script.does(CHAT, says("x", finish=said))
-    assert words in failure(opened())
-
-
 def test_text_in_parts_and_refusals_are_text(script: Script, opened: Opened) -> None:
     parts = completion("")
     parts["choices"][0]["message"]["content"] = [{"type": "text", "text": "Pa"}, {"type": "text", "text": "ris"}]

@@ -85,6 +85,59 @@ def test_a_delta_that_is_none_is_a_fault(script: Script, opened: Opened, delta: 
     assert "JSON of another shape" in failure(opened(), asked(stream=True))
 
 
+# --- how it ended --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "finish"),
+    [
+        ("stop", "stop"), ("eos", "stop"), ("eos_token", "stop"), ("stop_sequence", "stop"),
+        ("length", "length"), ("max_tokens", "length"), ("model_length", "length"),
+    ],
+)  # fmt: skip
+def test_how_a_generation_ended(script: Script, opened: Opened, said: str, finish: str) -> None:
+    script.does(CHAT, says("x", finish=said), streams("x", finish=said))
+    model = opened()
+    assert replies(model, asked())[-1].finish == finish
+    assert replies(model, asked(stream=True))[-1].finish == finish
+
+
+@pytest.mark.parametrize(("said", "words"), [("content_filter", "content filter"), ("tool_calls", "tool call")])
+def test_what_is_no_text_is_a_failure(script: Script, opened: Opened, said: str, words: str) -> None:
+    script.does(CHAT, says("x", finish=said))
+    assert words in failure(opened())
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (None, "ended before the answer did: no finish_reason came"),
+        ("", "ended before the answer did: no finish_reason came"),
+        ("abort", "with the finish_reason 'abort', which is not known"),
+        ("a\x1b[31m\ud800", r"'a\x1b[31m�'"),
+        (7, "JSON of another shape: its choice is no message whose"),
+        ({"type": "stop"}, "JSON of another shape: its choice is no message whose"),
+    ],
+)
+def test_an_answer_that_is_not_said_to_be_complete_is_a_fault(
+    script: Script, opened: Opened, said: Any, words: str
+) -> None:
+    model = opened()
+    script.does(CHAT, says("x", finish=said))
+    assert words in failure(model)
+    script.does(CHAT, streams("x", finish=said))
+    *partial, fault = replies(model, asked(stream=True))
+    assert partial == [Partial(text="x")]
+    assert words in str(fault.error)
+
+
+def test_a_reason_does_not_show_the_key(script: Script, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    escaped = json.dumps(completion("x", finish="sk-very-secret")).replace("sk-", "\\u0073k-").encode()
+    script.does(CHAT, value(escaped))
+    assert "'[key]', which is not known" in failure(opened())
+
+
 # --- halves of a character -----------------------------------------------------------------------
 
 
