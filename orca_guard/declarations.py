@@ -14,20 +14,36 @@ from orca_guard.stats import AGGREGATORS, CLASSED
 from orca_guard.types import Generate, Score
 
 
-def check_possible(benchmark: Benchmark, models: Sequence[Described]) -> None:
-    """That its declaration makes sense, and that every model takes the requests it makes.
+def check_possible(benchmarks: Sequence[Benchmark], models: Sequence[Described]) -> None:
+    """That every declaration makes sense, and that every model takes the requests it makes.
 
     Raises:
         PluginFailed: what is declared cannot be measured.
         ModelFailed: a model does not take such requests.
     """
-    if why := next(_impossible(benchmark), ""):
-        raise PluginFailed(f"benchmark {benchmark.name!r} {why}")
-    wanted = Generate if benchmark.kind == "question" else Score
-    for model in models:
-        if wanted not in model.requests:
-            what = "does not generate" if wanted is Generate else "gives no log-likelihoods"
-            raise ModelFailed(f"model {model.name!r} {what}, and benchmark {benchmark.name!r} needs that")
+    for benchmark in benchmarks:
+        if why := next(_impossible(benchmark), ""):
+            raise PluginFailed(f"benchmark {benchmark.name!r} {why}")
+    for benchmark in benchmarks:
+        for model in models:
+            if _wanted(benchmark) not in model.requests:
+                what = "does not generate" if _wanted(benchmark) is Generate else "gives no log-likelihoods"
+                fitting = [b.name for b in benchmarks if all(_wanted(b) in m.requests for m in models)]
+                raise ModelFailed(
+                    f"model {model.name!r} {what}, and benchmark {benchmark.name!r} needs that. "
+                    f"Choose {_instead(model, fitting)}."
+                )
+
+
+def _wanted(benchmark: Benchmark) -> type[Generate | Score]:
+    return Generate if benchmark.kind == "question" else Score
+
+
+def _instead(model: Described, fitting: Sequence[str]) -> str:
+    """What can be measured of a model that does not take all requests, as far as benchmarks that fit are known."""
+    kinds = {Generate: "benchmarks that ask questions", Score: "benchmarks of log-likelihoods"}
+    kind = next((words for request, words in kinds.items() if request in model.requests), "another model")
+    return f"{kind}, as {', '.join(fitting[:3])}" if fitting else kind
 
 
 def _impossible(benchmark: Benchmark) -> Iterator[str]:

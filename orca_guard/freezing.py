@@ -89,6 +89,7 @@ def freeze(request: Request, host: Host, *, step: Step = lambda _name, _done, _a
     _check_sound(table.sound_guards, pipelines)
     subjects = _Subjects(pipelines, models_of(pipelines))
     found, absent = _present(table, host, subjects)
+    check_possible([one.benchmark for one in found], [*subjects.models.values()])
     work = Work()
     policies = [policy_of(name) for name in table.policies]
     stopping = sequential_of({"gates": [*table.gates, *(gate for policy in policies for gate in policy.gates)]})
@@ -383,7 +384,6 @@ def _planned(
     table: AuditTable, subjects: _Subjects, stopping: Collection[str], found: _Found, *, work: Work, step: Step
 ) -> Planned:
     benchmark = found.benchmark
-    check_possible(benchmark, [*subjects.models.values()])
     sound, rejected = sound_items(benchmark, found.files)
     by_cluster = benchmark.name in stopping
     asked = chosen(sound, nonce=table.nonce, seed=table.seed, limit=found.limit, by_cluster=by_cluster)

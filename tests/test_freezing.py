@@ -130,8 +130,14 @@ def test_what_cannot_succeed_is_refused(asked: Any, bench: Bench, error: type[Ex
 
 def test_a_model_that_cannot_be_asked_that_is_refused() -> None:
     silent = {"oracle": replace(MODELS["oracle"], requests=frozenset({Generate}))}
-    with pytest.raises(ModelFailed, match="gives no log-likelihoods, and benchmark 'basics-choices' needs that"):
+    needs = "gives no log-likelihoods, and benchmark 'basics-choices' needs that. Choose benchmarks that ask questions"
+    with pytest.raises(ModelFailed, match=f"{needs}, as basics-questions.$"):
         freeze(request(), host(silent))
+    with pytest.raises(ModelFailed, match=f"{needs}.$"):
+        freeze(request(benchmarks=(BenchmarkTable(name="basics-choices"),)), host(silent))
     mute = {"oracle": replace(MODELS["oracle"], requests=frozenset({Score}))}
-    with pytest.raises(ModelFailed, match="does not generate"):
+    with pytest.raises(ModelFailed, match=r"does not generate, .* Choose benchmarks of log-likelihoods.$"):
         freeze(request(benchmarks=(BenchmarkTable(name="basics-questions"),)), host(mute))
+    nothing = {"oracle": replace(MODELS["oracle"], requests=frozenset[type]())}
+    with pytest.raises(ModelFailed, match=r"Choose another model.$"):
+        freeze(request(), host(nothing))

@@ -229,7 +229,7 @@ class Connection:
 
     def _shown(self, text: str) -> str:
         """Hostile text made short and harmless; the key goes before it is cut, so that no half of it stays."""
-        plain = "".join(c if c.isprintable() else " " for c in self._settings.key.scrub(text))
+        plain = "".join(c if c.isprintable() else " " for c in self._settings.key.cover(text))
         return " ".join(plain.split())[:_SHOWN]
 
     def _body(self, response: httpx.Response, deadline: float | None) -> str:

@@ -9,9 +9,13 @@ from typing import Any
 
 from orca_guard.errors import ModelFailed
 from orca_guard.types import Embed, Embedding, Finish, Generate, Generation, Likelihood, Score, Scores
+from orca_guard_openai.settings import Settings
 
+_STOP = frozenset({"stop", "eos", "eos_token", "stop_sequence"})  # the later ones are of open servers
 _LENGTH = frozenset({"length", "max_tokens", "model_length"})
 _NOT_TEXT = frozenset({"tool_calls", "function_call"})
+_INSTEAD = ("tool_calls", "function_call", "reasoning_content", "reasoning")
+"""What a message may hold where it has no text."""
 
 
 def chat(request: Generate, model: str, *, limit: str) -> dict[str, Any]:
@@ -44,32 +48,73 @@ def chat(request: Generate, model: str, *, limit: str) -> dict[str, Any]:
 class Heard:
     """A generation as far as the server has told it."""
 
-    text: str = ""
+    settings: Settings
     reason: str | None = None
     usage: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    _said: str = field(default="", repr=False)  # may hold the key
+    _spoke: bool = False
 
-    def hear(self, value: Mapping[str, Any]) -> bool:
-        """Take up a whole answer or one event of a stream; whether the text grew."""
-        before = len(self.text)
+    def text(self, *, growing: bool = False) -> str:
+        """What people may see of the text; while it is growing, without an end that may become something else."""
+        half = growing and "\ud800" <= self._said[-1:] <= "\udbff"
+        return self.settings.key.cover(whole(self._said[:-1] if half else self._said), growing=growing)
+
+    def hear(self, value: Mapping[str, Any]) -> None:
+        """Take up a whole answer or one event of a stream.
+
+        Raises:
+            ModelFailed: it has another shape.
+        """
         if isinstance(value.get("usage"), dict):
             self.usage = value["usage"]
         if isinstance(value.get("system_fingerprint"), str):
-            self.fingerprint = value["system_fingerprint"]
-        for choice in _dicts(value.get("choices"))[:1]:
-            said = choice.get("message") or choice.get("delta")
-            self.text += _text(said) if isinstance(said, dict) else ""
-            self.reason = choice.get("finish_reason") or self.reason
-        return len(self.text) > before
+            self.fingerprint = self.settings.key.cover(whole(value["system_fingerprint"]))
+        choices = value.get("choices")
+        for choice in choices[:1] if isinstance(choices, list) else ():
+            try:
+                self._take(choice)
+            except (AttributeError, TypeError):
+                raise self._misshapen("its choice is no message whose content and finish_reason are texts") from None
 
-    def generation(self, *, url: str, seconds: float, finish: Finish | None = None) -> Generation:
-        """The reply; a text that the server withheld or that is a tool call is none."""
+    def _take(self, choice: Mapping[str, Any]) -> None:
+        """Take up a choice. What is of another shape raises as Python does."""
+        message, delta, reason = choice.get("message"), choice.get("delta"), choice.get("finish_reason")
+        self._said += _text(message or delta or {})
+        self._spoke |= isinstance(delta, dict) or not _is_hollow(message or {})
+        if reason:
+            self.reason = self.settings.key.cover(whole(reason))
+
+    def _misshapen(self, what: str) -> ModelFailed:
+        return ModelFailed(
+            f"{self.settings.url} answered with JSON of another shape: {what}. Is it compatible with OpenAI's?"
+        )
+
+    def generation(self, *, seconds: float, finish: Finish | None = None) -> Generation:
+        """The reply.
+
+        Raises:
+            ModelFailed: the server withheld the text, gave none, or does not say that it is complete.
+        """
+        url = self.settings.url
         if self.reason == "content_filter":
             raise ModelFailed(f"{url} withheld the answer: its content filter stopped it")
         if self.reason in _NOT_TEXT:
             raise ModelFailed(f"{url} answered with a tool call instead of a text")
+        if self.reason is None and finish is None:
+            raise ModelFailed(
+                f"what {url} sent ended before the answer did: no finish_reason came. Ask again; a compatible server "
+                "ends every answer with one."
+            )
+        if self.reason not in _STOP | _LENGTH | {None}:
+            raise ModelFailed(
+                f"{url} ended its answer with the finish_reason {self.reason!r:.100}, which is not known: the text may "
+                "be incomplete. Ask again, or another server."
+            )
+        if not (self._spoke or finish or self.reason in _LENGTH):
+            raise self._misshapen("there is no message with content")
         return Generation(
-            text=self.text,
+            text=self.text(),
             finish=finish or ("length" if self.reason in _LENGTH else "stop"),
             prompt_tokens=_count(self.usage, "prompt_tokens"),
             new_tokens=_count(self.usage, "completion_tokens"),
@@ -137,12 +182,24 @@ def _offsets(tokens: Sequence[str]) -> list[int]:
     return places
 
 
+def whole(text: str) -> str:
+    """The text as UTF-8 can hold it: halves of a character are joined, and one alone becomes U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _text(said: Mapping[str, Any]) -> str:
     """Content as text or as parts; a refusal is what the model said."""
-    content = said.get("content")
+    content, refusal = said.get("content"), said.get("refusal")
     if isinstance(content, list):
-        content = "".join(str(part.get("text") or "") for part in _dicts(content))
-    return content if isinstance(content, str) and content else str(said.get("refusal") or "")
+        content = "".join(part.get("text") or "" for part in content)
+    if not all(text is None or isinstance(text, str) for text in (content, refusal)):
+        raise TypeError("no text")
+    return content or refusal or ""
+
+
+def _is_hollow(message: Mapping[str, Any]) -> bool:
+    """Whether it says nothing. An empty text is one; null is none, and stands beside a refusal or what is no text."""
+    return message.get("content") is None and message.get("refusal") is None and not any(map(message.get, _INSTEAD))
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:

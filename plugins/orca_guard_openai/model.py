@@ -18,7 +18,7 @@ from orca_guard.contracts import Reported
 from orca_guard.errors import ModelFailed, UnknownName, UsageError
 from orca_guard.types import Embed, Failure, Finish, Generate, Generation, Partial, Reply, Request, Score
 from orca_guard_openai.connection import Connection, Rejected, RetryBudget, TimedOut
-from orca_guard_openai.messages import Heard, chat, echo, embedding_of, scores_of
+from orca_guard_openai.messages import Heard, chat, echo, embedding_of, scores_of, whole
 from orca_guard_openai.settings import Settings
 
 
@@ -43,7 +43,7 @@ def _listed(connection: Connection) -> dict[str, int | None]:
             return {}
         raise
     models = [row for row in rows if isinstance(row, dict) and row.get("id")] if isinstance(rows, list) else []
-    return {str(row["id"]): _positive(row.get("max_model_len")) for row in models}
+    return {whole(str(row["id"])): _positive(row.get("max_model_len")) for row in models}
 
 
 def _positive(value: Any) -> int | None:
@@ -204,22 +204,20 @@ class ServerModel:
     def _generate(
         self, request: Generate, budget: RetryBudget, stopped: threading.Event, partial: Callable[[str], None]
     ) -> Generation:
-        heard, began = Heard(), time.monotonic()
+        heard, began = Heard(self._settings), time.monotonic()
         finish: Finish | None = None
+        shown = ""
         try:
             for value in self._told(request, budget):
-                grew = heard.hear(value)
+                heard.hear(value)
                 if stopped.is_set():
                     break
-                if grew and request.stream:
-                    partial(self._settings.key.scrub(heard.text))
+                if request.stream and (text := heard.text(growing=True)) != shown:
+                    partial(shown := text)
         except TimedOut:
             finish = "deadline"
-        if request.stream and heard.reason is None and finish is None:
-            raise ModelFailed(f"the stream from {self._settings.url} ended before the answer did")
         self._remember(heard.fingerprint)
-        heard.text = self._settings.key.scrub(heard.text)
-        return heard.generation(url=self._settings.url, seconds=time.monotonic() - began, finish=finish)
+        return heard.generation(seconds=time.monotonic() - began, finish=finish)
 
     def _told(self, request: Generate, budget: RetryBudget) -> Iterator[Mapping[str, Any]]:
         """The answer in one piece or many; newer hosted models know the limit on tokens by another name only."""

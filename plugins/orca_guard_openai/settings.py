@@ -19,6 +19,8 @@ _NUMBERS: Mapping[str, tuple[type, float, float]] = {
     "retries": (int, 0, 100),
     "retry_budget": (int, 0, 1_000_000),
 }
+_TELLING = 9
+"""Characters of a key's beginning that tell it apart; what is shorter, as `sk-proj-`, many keys share."""
 _OPTIONS = {"model", "key_env", "score", "listed", *_NUMBERS}
 
 
@@ -42,6 +44,22 @@ class Key:
     def scrub(self, text: str) -> str:
         """The text without the key, which a server may echo."""
         return text.replace(self._secret, "[key]") if self._secret else text
+
+    def cover(self, text: str, *, growing: bool = False) -> str:
+        """The text without the key, and without a beginning of it that tells it apart.
+
+        Args:
+            text: for people or a record. What is still JSON, or one of several pieces, is for `scrub`.
+            growing: more may follow, so an end that may become the key is held back.
+        """
+        key, stem = self._secret, self._secret[:_TELLING]
+        pieces, at = list[str](), 0
+        while stem and (found := text.find(stem, at)) >= 0:
+            pieces += text[at:found], "[key]"
+            at = found + max(n for n in range(len(stem), len(key) + 1) if text.startswith(key[:n], found))
+        end = text[at:]
+        held = next((n for n in range(len(stem) - 1, 0, -1) if growing and end.endswith(stem[:n])), 0)
+        return "".join(pieces) + end[: len(end) - held]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,15 @@ from typing import Any
 import pytest
 
 from orca_guard.contracts import ModelSpec
+from orca_guard.errors import ModelFailed
+from orca_guard.types import Failure, Generate, Message
 from orca_guard_openai import connection
 from orca_guard_openai.loader import OpenAI
 from orca_guard_openai.model import ServerModel
 
 Behaviour = Callable[["Handler", dict[str, Any]], None]
+Opened = Callable[..., ServerModel]
+CHAT = "/chat/completions"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -134,14 +138,17 @@ def hangs_up(handler: Handler, body: dict[str, Any]) -> None:
     handler.connection.shutdown(2)
 
 
-def streams(*pieces: str, finish: str | None = "stop", pause: float = 0.0, done: bool = True) -> Behaviour:
+def streams(
+    *pieces: str | dict[str, Any], finish: str | None = "stop", pause: float = 0.0, done: bool = True
+) -> Behaviour:
     def step(handler: Handler, body: dict[str, Any]) -> None:
         handler.close_connection = True
         handler.send_response(200)
         handler.send_header("Content-Type", "text/event-stream")
         handler.send_header("Connection", "close")
         handler.end_headers()
-        deltas = [{"choices": [{"delta": {"content": piece}, "finish_reason": None}]} for piece in pieces]
+        said = [{"content": piece} if isinstance(piece, str) else piece for piece in pieces]
+        deltas = [{"choices": [{"delta": delta, "finish_reason": None}]} for delta in said]
         last = [{"choices": [{"delta": {}, "finish_reason": finish}]}] if finish else []
         usage = [{"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": len(pieces)}}]
         for event in [*deltas, *last, *usage]:
@@ -151,6 +158,24 @@ def streams(*pieces: str, finish: str | None = "stop", pause: float = 0.0, done:
         handler.wfile.write(b"data: [DONE]\n\n" if done else b"")
 
     return step
+
+
+# --- asking --------------------------------------------------------------------------------------
+
+
+def asked(text: str = "Hello", **fields: Any) -> Generate:
+    return Generate(messages=(Message("system", "Be brief."), Message("user", text)), **fields)
+
+
+def replies(model: ServerModel, *requests: Any) -> list[Any]:
+    return [reply for _, reply in model.run(requests)]
+
+
+def failure(model: ServerModel, request: Any = None) -> str:
+    (reply,) = replies(model, request or asked())
+    assert isinstance(reply, Failure), reply
+    assert isinstance(reply.error, ModelFailed), reply.error
+    return str(reply.error)
 
 
 # --- fixtures ------------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from orca_guard.contracts import Model
-from orca_guard.errors import ModelFailed
 from orca_guard.types import (
     Classify,
     Decoding,
@@ -27,32 +26,29 @@ from orca_guard.types import (
     Score,
     Scores,
 )
-from orca_guard_openai.model import ServerModel
 
-from .conftest import Behaviour, Handler, Script, completion, echoes, hangs_up, says, slowly, streams, value
-
-Opened = Callable[..., ServerModel]
-CHAT = "/chat/completions"
-
-
-def asked(text: str = "Hello", **fields: Any) -> Generate:
-    return Generate(messages=(Message("system", "Be brief."), Message("user", text)), **fields)
-
-
-def replies(model: ServerModel, *requests: Any) -> list[Any]:
-    return [reply for _, reply in model.run(requests)]
+from .conftest import (
+    CHAT,
+    Behaviour,
+    Handler,
+    Opened,
+    Script,
+    asked,
+    completion,
+    echoes,
+    failure,
+    hangs_up,
+    replies,
+    says,
+    slowly,
+    streams,
+    value,
+)
 
 
 def said(request: Request) -> str:
     assert isinstance(request, Generate)
     return request.messages[-1].content
-
-
-def failure(model: ServerModel, request: Any = None) -> str:
-    (reply,) = replies(model, request or asked())
-    assert isinstance(reply, Failure), reply
-    assert isinstance(reply.error, ModelFailed), reply.error
-    return str(reply.error)
 
 
 # --- generating ----------------------------------------------------------------------------------
@@ -96,21 +92,6 @@ def test_identity_names_address_model_day_and_fingerprints(script: Script, opene
     assert before["date"].count("-") == 2
     replies(model, asked("1"), asked("2"))
     assert dict(model.identity) == {**before, "date.fingerprints": "fp_1, fp_2"}
-
-
-@pytest.mark.parametrize(
-    ("said", "finish"),
-    [("stop", "stop"), ("length", "length"), ("max_tokens", "length"), (None, "stop"), ("eos", "stop")],
-)
-def test_how_a_generation_ended(script: Script, opened: Opened, said: str | None, finish: str) -> None:
-    script.does(CHAT, says("x", finish=said))
-    assert replies(opened(), asked())[0].finish == finish
-
-
-@pytest.mark.parametrize(("said", "words"), [("content_filter", "content filter"), ("tool_calls", "tool call")])
-def test_what_is_no_text_is_a_failure(script: Script, opened: Opened, said: str, words: str) -> None:
-    script.does(CHAT, says("x", finish=said))
-    assert words in failure(opened())
 
 
 def test_text_in_parts_and_refusals_are_text(script: Script, opened: Opened) -> None:
