@@ -137,7 +137,7 @@ def read(path: Path) -> PipelineTable:
 def read_text(path: Path, *, what: str) -> str:
     """The text of a file that is `what`. Raises `BadInput`."""
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read the {what} {path}: {getattr(error, 'strerror', None) or error}") from error
 
@@ -185,6 +185,11 @@ def _rules(t: PipelineTable) -> Sequence[tuple[str, bool, str]]:
     return (
         ("format", t.format == FORMAT, f"is {t.format}; this version reads format {FORMAT}"),
         ("strategies", bool(t.strategies), "is empty; name at least one"),
+        (
+            "strategies",
+            len({*t.strategies}) == len(t.strategies),
+            f"names one twice: {', '.join(sorted(t.strategies))}",
+        ),
         ("decoding.max_new_tokens", 1 <= d.max_new_tokens <= 1_000_000, "must be between 1 and 1000000"),  # noqa: PLR2004
         ("decoding.temperature", 0 <= d.temperature <= 100, "must be between 0 and 100"),  # noqa: PLR2004
         ("decoding.top_p", 0 < d.top_p <= 1, "must be above 0 and at most 1"),

@@ -123,6 +123,8 @@ def _gates(
 ) -> dict[str, Any]:
     """All gates, the request's own and those of policies, with these and the runs that some are held against."""
     asked = {planned.entry["name"]: (planned.entry, planned.items) for planned in benchmarks}
+    if strange := next((n for n, gate in enumerate(table.gates, 1) if "policy" in gate), 0):
+        raise BadInput(f"gate {strange} names a policy, and is of this audit alone. Policies are named by `policies`")
     own, baselines = with_baselines(table.gates, asked)
     given = {**plan, "baselines": baselines}
     gates = gates_of([*own, *(gate for policy in policies for gate in policy.gates)], given)

@@ -272,6 +272,8 @@ def _checked(gate: Gate, plan: Mapping[str, Any]) -> Gate:
         )
     if gate.labels and benchmark["kind"] != "question":
         raise BadInput(f"{gate.benchmark} has no answers that people could label")
+    if gate.labels and gate.labels > benchmark["items"]:
+        raise BadInput(f"{gate.labels} labels are asked for, and {gate.benchmark} has {benchmark['items']} items")
     for name in filter(None, (gate.subject, "" if gate.baseline_run else gate.baseline)):
         what = "arm" if benchmark["kind"] == "question" else "model"
         _look_up(what, name, subjects_of(plan, benchmark))
@@ -372,9 +374,11 @@ def unreachable(gates: Iterable[Gate], best: Look, plan: Mapping[str, Any]) -> l
         best: what there would be to look at if every item came out right.
         plan: with its benchmarks.
     """
-    told = []
+    told, measured = [], {row["name"] for row in plan["benchmarks"]}
     for number, gate in enumerate(gates, 1):
         found = best(gate, subjects_asked(gate, plan)[0])
+        if found is None and gate.group and gate.margin is None and gate.benchmark in measured:
+            told.append(f"gate {number} ({gate}) cannot pass: no item that is asked is of {gate.group}")
         if found is None or _ruled(gate, found)[0] is Ruling.PASS:
             continue
         bound = found.low if gate.sign > 0 else found.high

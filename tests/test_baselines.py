@@ -82,6 +82,14 @@ def test_a_baseline_that_was_changed_is_refused(tmp_path: Path) -> None:
         freeze(request(arm("tuned"), benchmarks=TABLES, gates=(gate(audit.bundle.root),)), host(BY))
 
 
+@pytest.mark.parametrize("bound", [{"margin": 0.1}, {"at_least": 0.1}])
+def test_a_baseline_run_without_a_baseline_is_told_so(base: Path, bound: Any) -> None:
+    asked = {"benchmark": "basics-questions", "metric": "accuracy", "baseline_run": str(base), **bound}
+    with pytest.raises(OrcaGuardError, match="baseline") as refused:
+        freeze(request(arm("tuned"), benchmarks=TABLES, gates=(asked,)), host(BY))
+    assert "None" not in str(refused.value)
+
+
 def test_a_run_is_found_from_the_audit_files_folder(tmp_path: Path) -> None:
     file = tmp_path / "audit.toml"
     file.write_text(
@@ -111,3 +119,17 @@ def test_scores_of_a_baseline_that_were_changed_are_found(base: Path, tmp_path: 
     forger.write()
     faults = {check.name for check in verify(audit.bundle.root).checks if check.status is Status.FAULT}
     assert {"gates", "verdict"} & faults
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"group": "category=nope"}, r"gate 1 \(.*\) cannot pass: no item that is asked is of category=nope"),
+        ({"labels": 5000}, "5000 labels are asked for, and basics-questions has 50 items"),
+        ({"benchmark": "nope", "policy": "mine"}, "gate 1 names a policy"),
+    ],
+)
+def test_a_gate_that_nobody_could_pass_is_refused_before_anything_is_asked(more: Any, words: str) -> None:
+    asked = {"benchmark": "basics-questions", "metric": "accuracy", "at_least": 0.1, **more}
+    with pytest.raises(OrcaGuardError, match=words):
+        freeze(request(arm("oracle"), benchmarks=TABLES, gates=(asked,)), host(BY))

@@ -62,7 +62,6 @@ def test_a_plan_says_everything_and_hangs_on_nothing_else() -> None:
         request(arm(seed=3), limit=4),
         request(arm(no_guards=["length"]), limit=4),
         request(arm(system="Be brief."), limit=4),
-        request(arm(), limit=4, gates=({"benchmark": "elsewhere", "metric": "x", "at_least": 0.3, "policy": "p"},)),
     ],
 )
 def test_whatever_matters_changes_the_plan(other: Any) -> None:

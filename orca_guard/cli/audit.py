@@ -140,6 +140,8 @@ def requested(options: dict[str, Any], host: Host) -> Request:
     file, suites, limit, policies = (options.pop(key) for key in ("file", "suites", "limit", "policies"))
     data, nonce, training = (options.pop(key) for key in ("data", "nonce", "training_data"))
     judges = tuple(plan.JudgeTable.of(text) for text in options.pop("judges"))
+    if nonce is not None and not nonce.strip():
+        raise click.UsageError("--nonce is empty: what was to give the text gave nothing")
     settings = {"data": str(data) if data else None, "nonce": nonce, "policies": policies or None}
     settings |= {"judges": judges or None, "training_data": str(training) if training else None}
     if file is None:
@@ -174,6 +176,7 @@ def frozen_of(request: Request, host: Host) -> Frozen:
     from orca_guard.cli.show import note  # noqa: PLC0415
     from orca_guard.freezing import freeze  # noqa: PLC0415
 
+    _check_baselines(request)
     with measuring() as step:
         frozen = freeze(request, host, step=step)
     for planned in frozen.benchmarks:
@@ -189,6 +192,15 @@ def frozen_of(request: Request, host: Host) -> Frozen:
     for absent in frozen.plan["absent"]:
         note(f"{absent['benchmark']} is not run: {absent['reason']}", style="yellow")
     return frozen
+
+
+def _check_baselines(request: Request) -> None:
+    """Raise `BadInput` where a run that a gate is held against does not verify: its scores go into the plan."""
+    from orca_guard.attest import faults_of  # noqa: PLC0415  # as above
+
+    for folder in dict.fromkeys(gate.get("baseline_run") for gate in request.table.gates):
+        if folder and (faults := faults_of(Path(str(folder)))):
+            raise BadInput(f"{folder} is not as it was sealed, and nothing can be held against it: {faults[0]}")
 
 
 def _rehearsed(request: Request, frozen: Frozen, host: Host) -> Rehearsal:

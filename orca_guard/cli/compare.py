@@ -59,6 +59,8 @@ def compare(
         raise click.UsageError("a page for a browser needs a file: --out comparison.html")
     if by["state"] and not (by["name"] and by["role"]):
         raise click.UsageError("--state takes --name and --role: who states it")
+    if not by["state"] and (stray := [f"--{option}" for option in ("name", "role", "key") if by[option]]):
+        raise click.UsageError(f"{stray[0]} goes with --state")
     found = _compared(a, b or a, arms, check=not no_verify)
     if by["state"]:
         _state(found, a, b or a, name=by["name"], role=by["role"], key=by["key"])

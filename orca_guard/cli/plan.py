@@ -32,11 +32,11 @@ def freeze(ctx: click.Context, /, **options: Any) -> None:
     `audit` with the same options makes the same plan, and `verify --anchor` holds a run against the digest.
     """
     from orca_guard.identity import canonical  # noqa: PLC0415  # not needed for help
-    from orca_guard.journal.disk import write_whole  # noqa: PLC0415
+    from orca_guard.journal.disk import write_out  # noqa: PLC0415
 
     write: Path | None = options.pop("write")
     host = host_of(ctx)
     frozen = frozen_of(requested(options, host), host)
     if write:
-        write_whole(write, canonical(frozen.plan) + b"\n")
+        write_out(write, canonical(frozen.plan) + b"\n")
     click.echo(frozen.digest)

@@ -107,14 +107,14 @@ def deliver(text: str, out: Path) -> None:
         BadInput: it cannot be written.
     """
     from orca_guard.cli.show import note  # noqa: PLC0415  # as above
-    from orca_guard.journal.disk import write_whole  # noqa: PLC0415
+    from orca_guard.journal.disk import write_out  # noqa: PLC0415
 
     if str(out) == "-":
         click.echo(text, nl=not text.endswith("\n"))
         return
     if not out.parent.is_dir():
         raise BadInput(f"there is no folder {out.parent}")
-    write_whole(out, text.encode())
+    write_out(out, text.encode())
     note(f"written: {out}")
     if out.suffix == ".html":
         note(f"open it in a browser: file://{out.resolve()}")

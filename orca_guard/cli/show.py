@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 _LACKING = {
-    Outcome.TRUNCATED: "the answer was cut off at the token limit (truncated); raise --max-new-tokens",
+    Outcome.TRUNCATED: (
+        "the answer was cut off at the token limit (truncated); raise --max-new-tokens, "
+        "or new_tokens under [limits] of the pipeline file"
+    ),
     Outcome.AMBIGUOUS: "the text holds more than one answer (ambiguous)",
     Outcome.ABSENT: "no answer was found in the text (absent)",
 }

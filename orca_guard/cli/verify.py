@@ -33,14 +33,14 @@ STYLES = {"proven": "green", "asserted": "yellow", "fault": "bold red", "skipped
     the run's, 3 nothing contradicts it, but it is not sealed, or of nothing that was drawn a model could be asked."""
 )
 @click.argument("folder", type=PATH, metavar="RUN")
-@click.option("--anchor", default="", metavar="DIGEST", help="The plan's digest as it was registered beforehand.")
+@click.option("--anchor", metavar="DIGEST", help="The plan's digest as it was registered beforehand.")
 @click.option("--data", type=PATH, metavar="PATH", help="A pack, or a folder of them, to hold the items against.")
 @click.option("--public-key", "public", type=PATH, metavar="FILE", help="The key the seal must be signed with: PEM.")
 @replay_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def verify(
-    ctx: click.Context, /, folder: Path, anchor: str, data: Path | None, public: Path | None, **options: Any
+    ctx: click.Context, /, folder: Path, anchor: str | None, data: Path | None, public: Path | None, **options: Any
 ) -> int:
     """Check a run from its folder alone: chain, seal, completeness, and every figure computed again.
 
@@ -52,7 +52,9 @@ def verify(
 
     as_json = options.pop("as_json")
     check_options(**options)
-    report = check_folder(folder, anchor=anchor, data=data, public=public)
+    if anchor is not None and not anchor.strip():
+        raise click.UsageError("--anchor is empty: what was to give the digest gave nothing")
+    report = check_folder(folder, anchor=anchor or "", data=data, public=public)
     if not report.faulty and (folder / PAGE).is_file():
         report = replace(report, checks=(*report.checks, _page(folder)))
     if options["count"] and not report.faulty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -18,6 +19,9 @@ PATIENCE = 0.3
 """Seconds to wait for another's lock: `is_locked` holds one for an instant to see whether it can be had."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_EVIDENCE = re.compile(
+    r"(plan|request|seal|seal\.intoto)\.json|seal\.sig|(items|statements|(journal|texts|labels)-.*)\.jsonl"
+)
 _PASSING = {*_FULL, errno.EIO}
 """What may be better the next time; all else is as the place is."""
 
@@ -51,6 +55,22 @@ def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """
     with writing(path):
         _replace(path, [data], mode)
+
+
+def write_out(path: Path, data: bytes) -> None:
+    """Write what somebody asked for where he says: whole into a file or what a link names, or into a pipe or device.
+
+    Raises:
+        BadInput: it cannot be written, or a run's own evidence lies there.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if _EVIDENCE.fullmatch(path.name) and path.with_name("plan.json").exists():
+        raise BadInput(f"{path} is a part of a run, and stays. Name another file.")
+    if not path.exists() or path.is_file():
+        write_whole(path, data)
+        return
+    with writing(path), FileIO(os.open(path, os.O_WRONLY), "wb") as file:
+        _write(file, data)
 
 
 def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> None:

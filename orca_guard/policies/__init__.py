@@ -58,7 +58,7 @@ def policy_of(reference: str) -> Policy:
     """
     if reference.endswith(_ENDING):
         try:
-            return _policy(Path(reference).expanduser().read_text("utf-8"), reference)
+            return _policy(Path(reference).expanduser().read_text("utf-8-sig"), reference)
         except OSError as error:
             raise BadInput(f"cannot read {reference}: {error.strerror}") from error
         except UnicodeDecodeError as error:

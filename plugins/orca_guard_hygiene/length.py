@@ -37,8 +37,12 @@ class Length:
 def make(settings: GuardSettings) -> Length:
     """Raises `UsageError` for a limit below one character, an action it cannot take, and any option."""
     threshold = DEFAULT if settings.threshold is None else settings.threshold
-    if threshold < 1 or settings.options or settings.action is Action.REDACT:
-        raise UsageError("guard 'length' takes a threshold of 1 character or more, and blocks, revises or abstains")
+    if settings.options:
+        raise UsageError(f"guard 'length' takes no option {next(iter(settings.options))!r}, nor any other")
+    if threshold < 1:
+        raise UsageError(f"guard 'length' takes a threshold of 1 character or more, not {threshold:g}")
+    if settings.action is Action.REDACT:
+        raise UsageError("guard 'length' blocks, revises or abstains: what is too long has nothing to redact")
     return Length(threshold, settings.action or Action.BLOCK)
 
 

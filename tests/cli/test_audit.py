@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import orca_guard_nano
+from orca_guard.identity import canonical
 
 Run = Callable[..., Any]
 SUITE = ("--suite", "basics", "--limit", "2")
@@ -123,6 +124,26 @@ def test_what_cannot_be_is_said_in_a_line(run: Run, arguments: tuple[str, ...], 
     assert refused.code == 2, refused.err
     assert words in refused.err
     assert "Traceback" not in refused.err
+
+
+def test_a_baseline_whose_figures_were_changed_is_refused(run: Run) -> None:
+    """Chain and records hold; what the seal says of them does not."""
+    first = ("--suite", "basics-choices", "--run", "first")
+    assert run("audit", *first).code == 3
+    gate = '[[gates]]\nbenchmark = "basics-choices"\nmetric = "accuracy"\nmargin = 0.9\nbaseline = "model"\n'
+    Path("audit.toml").write_text(f'[[benchmarks]]\nname = "basics-choices"\n{gate}baseline_run = "runs/first"\n')
+    sound = run("plan", "freeze", "--plan", "audit.toml")
+    assert "not as it was sealed" not in sound.err
+    seal = Path("runs/first/seal.json")
+    seal.write_bytes(canonical(json.loads(seal.read_bytes()) | {"verdict": "pass"}) + b"\n")
+    refused = run("plan", "freeze", "--plan", "audit.toml")
+    assert refused.code == 2
+    assert "runs/first is not as it was sealed, and nothing can be held against it: verdict" in refused.err
+
+
+def test_an_empty_nonce_is_no_nonce(run: Run) -> None:
+    refused = run("plan", "freeze", *SUITE, "--nonce", "")
+    assert (refused.code, "--nonce is empty" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize("option", ["--out", "--cache"])

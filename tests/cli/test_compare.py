@@ -31,6 +31,8 @@ def test_what_cannot_be_compared_is_wrong_usage(run: Run, sealed: Path, tmp_path
     assert "give a second run" in run("compare", sealed).err
     assert run("compare", sealed, tmp_path).code == 2
     assert run("compare", sealed, "--arms", "oracle", "nobody").code == 2
+    stray = run("compare", sealed, "--arms", "oracle", "mixed", "--name", "A. Auditor")
+    assert (stray.code, "--name goes with --state" in stray.err) == (2, True)
     assert "needs a file" in run("compare", sealed, sealed, "--format", "html").err
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,33 @@ def test_a_terminal_is_told_the_verdict_and_how_to_see_more(run: Run, folder: Pa
     assert "FAIL" in done.out
     assert "--format html" in done.err
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("name", ["seal.json", "plan.json", "items.jsonl", "journal-0.jsonl", "texts-0.jsonl"])
+def test_a_report_is_not_written_over_what_the_run_is_made_of(run: Run, folder: Path, name: str) -> None:
+    before = (folder / name).read_bytes()
+    link = folder.parent / "link.json"
+    link.symlink_to(folder / name)
+    for out in (folder / name, link):
+        refused = run("report", folder, "--format", "json", "--out", out)
+        assert refused.code == 2
+        assert "is a part of a run, and stays" in refused.err
+    assert (folder / name).read_bytes() == before
+
+
+def test_a_report_goes_through_a_link_and_into_a_pipe_and_leaves_them_there(run: Run, folder: Path) -> None:
+    target, link, pipe = (folder.parent / name for name in ("target.json", "link.json", "pipe"))
+    target.write_text("old")
+    link.symlink_to(target)
+    assert run("report", folder, "--format", "json", "--out", link).code == 0
+    assert link.is_symlink()
+    json.loads(target.read_text("utf-8"))
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        assert run("report", folder, "--format", "json", "--out", pipe).code == 0
+        json.loads(read.result(timeout=30))
+    assert pipe.is_fifo()
 
 
 def test_the_page_goes_beside_the_run_and_the_run_still_verifies(run: Run, folder: Path) -> None:

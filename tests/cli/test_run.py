@@ -179,6 +179,8 @@ def test_a_whole_guard_holds_a_stream(run: Run, plugged: Callable[..., None]) ->
         (["--guard", "lenth", "hi"], 2, "unknown guard 'lenth': did you mean 'length'?"),
         (["--guard", "length=x", "hi"], 2, "'x' is no threshold"),
         (["--guard", "length=0", "hi"], 2, "takes a threshold of 1 character or more"),
+        (["--pipeline", "twice.toml", "hi"], 2, "strategies names one twice: direct, direct"),
+        (["--pipeline", "option.toml", "hi"], 2, "guard 'length' takes no option 'foo'"),
         (["--no-guard", "lenth", "hi"], 2, "did you mean 'length'?"),
         (["--max-new-tokens", "0", "hi"], 2, "decoding.max_new_tokens must be between 1"),
         (["--max-new-tokens", "many", "hi"], 2, "is not a valid integer"),
@@ -211,6 +213,8 @@ def test_a_whole_guard_holds_a_stream(run: Run, plugged: Callable[..., None]) ->
     ],
 )
 def test_wrong_things_are_said_in_one_message(run: Run, arguments: list[str], code: int, words: str) -> None:
+    Path("twice.toml").write_text('strategies = ["direct", "direct"]')
+    Path("option.toml").write_text('\ufeff[[guards]]\nname = "length"\noptions = { foo = 1 }', "utf-8")
     result = run("run", *arguments)
     assert result.code == code, result.err
     assert words in " ".join(result.err.split())

@@ -29,6 +29,9 @@ def test_an_anchor(run: Run, bundle: Path, forger: Forger) -> None:
     assert run("verify", bundle, "--anchor", forger.digest).code == 0
     assert run("verify", bundle, "--anchor", "0" * 64).code == 1
     assert run("verify", bundle, "--anchor", "07b2").code == 2
+    for nothing in ("", " "):  # what a shell makes of a command that failed
+        refused = run("verify", bundle, "--anchor", nothing)
+        assert (refused.code, "--anchor is empty" in refused.err) == (2, True)
 
 
 def test_a_fault(run: Run, bundle: Path, forger: Forger) -> None:
