@@ -101,5 +101,5 @@ def _summary(report: Report) -> str:
     if not report.sealed:
         return "[yellow]not sealed[/]: nothing contradicts what is here, and the run does not say that it is complete"
     unheld = any(check.name == "page" and check.status == "asserted" for check in report.checks)
-    told = f" {PAGE} is not what was verified: it could not be made again here." if unheld else ""
-    return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}.{told}"
+    told = f". {PAGE} is not what was verified: it could not be made again here" if unheld else ""
+    return f"[green]verified[/]: nothing contradicts the run. Its plan is {report.plan}{told}"
