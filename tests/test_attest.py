@@ -32,6 +32,16 @@ from tests.auditing import arm, audited, begun, host, request
 GATE = {"benchmark": "basics-questions", "metric": "accuracy", "at_least": 0.0}
 """Which everybody passes: what is tested here is not how good a model is."""
 
+POLICY = """
+name = "far"
+[[gates]]
+benchmark = "far"
+metric = "accuracy"
+at_least = 0.1
+kind = "capability"
+because = "it is not measured here"
+"""
+
 SMALL = (BenchmarkTable(name="basics-questions", limit=16),)
 
 
@@ -260,12 +270,18 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     [
         ((), "oracle", "its verdict is none: it has no gate"),
         ((GATE | {"at_least": 0.3},), "empty", "its verdict is fail"),
-        ((GATE | {"benchmark": "far", "policy": "p"},), "oracle", "its verdict is inconclusive: there was not enough"),
     ],
 )
 def test_a_verdict_that_is_no_pass(tmp_path: Path, gates: Any, model: str, what: str) -> None:
     found = passed(tmp_path, arm(model), gates=gates)
     assert what in str(refusal(found, arm(model).table))
+
+
+def test_a_verdict_of_a_policy_that_judges_more_than_was_measured(tmp_path: Path) -> None:
+    policy = tmp_path / "far.toml"
+    policy.write_text(POLICY)
+    found = passed(tmp_path, arm(), gates=(), policies=(str(policy),))
+    assert "its verdict is inconclusive: there was not enough" in str(refusal(found, arm().table))
 
 
 def test_an_arm_that_no_gate_has_judged(tmp_path: Path) -> None:
