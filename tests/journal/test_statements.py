@@ -160,3 +160,4 @@ def test_statements_that_are_no_file_are_a_fault(bundle: Bundle) -> None:
 def test_the_command_line_takes_the_decisions_that_can_be_stated(folder: Path) -> None:
     for decision in DECISIONS:
         state(Bundle(folder), "sign", WHO | {"decision": decision})
+    assert [said.fields["decision"] for said in statements(Bundle(folder)) if not said.fault] == [*DECISIONS]

@@ -40,12 +40,15 @@ def fewer(rows: Sequence[Row], *, share: float) -> list[Row]:
 
 
 class Bounds:
-    """Trains what is compared, each in a folder of its own, where a run that was cut short goes on."""
+    """Trains what is compared with the encoder in a directory, each in a folder of its own within.
+
+    A run that was cut short goes on there.
+    """
 
     def __init__(
-        self, rows: Sequence[Row], *, recipe: Recipe, baseline: Mapping[str, Any], out: Path, log: Log = say
+        self, rows: Sequence[Row], *, recipe: Recipe, baseline: Mapping[str, Any], directory: Path, log: Log = say
     ) -> None:
-        self.rows, self.recipe, self.baseline, self.out, self.log = rows, recipe, baseline, out, log
+        self.rows, self.recipe, self.baseline, self.directory, self.log = rows, recipe, baseline, directory, log
         self.held = labelled.reporting(rows)
 
     def growth(self) -> list[dict[str, Any]]:
@@ -55,7 +58,7 @@ class Bounds:
             rows = fewer(self.rows, share=share)
             mine = [row for row in labelled.training(rows) if row.fold]
             counted = {"share": share, "rows": sum(row.source == TOXIGEN for row in mine)}
-            rate = self._encoder(self.recipe, rows=rows, name=f"share-{share}")
+            rate = self._encoder(self.recipe, rows=rows, name=f"share-{share}") if share < 1 else self._own()
             linear = tfidf(mine, **self.baseline)
             found.append(counted | _compared(_rated(rate, held), _rated(linear, held), held))
         return found
@@ -68,8 +71,7 @@ class Bounds:
             self._encoder(replace(self.recipe, seed=seed), rows=self.rows, name=f"seed-{seed}") for seed in OTHERS
         ]
         words = _rated(tfidf(mine, **self.baseline), self.held)
-        own = self._encoder(self.recipe, rows=self.rows, name=f"share-{SHARES[-1]}")
-        scores = sum(_standardised(_rated(rate, self.held)) for rate in (own, *encoders, *linear))
+        scores = sum(_standardised(_rated(rate, self.held)) for rate in (self._own(), *encoders, *linear))
         places = {source: [i for i, row in enumerate(self.held) if row.source == source] for source in LABELLED}
         return {
             "encoders": 1 + len(OTHERS),
@@ -80,19 +82,25 @@ class Bounds:
             },
         }
 
+    def _own(self) -> Scores:
+        return _log_odds_of(self.directory)
+
     def _encoder(self, recipe: Recipe, *, rows: Sequence[Row], name: str) -> Scores:
-        """Log odds of the encoder of that name."""
-        out = self.out / name
+        out = self.directory / "bounds" / name
         if not (out / "training.json").exists():
             self.log(f"Training {name}")
             train(recipe, rows=rows, out=out, log=self.log)
-        rate = encoder(out)
+        return _log_odds_of(out)
 
-        def _log_odds(texts: Sequence[str]) -> Array:
-            scores = rate(texts)[:, 0].clip(1e-9, 1 - 1e-9)
-            return np.asarray(np.log(scores / (1 - scores)))
 
-        return _log_odds
+def _log_odds_of(directory: Path) -> Scores:
+    rate = encoder(directory)
+
+    def _log_odds(texts: Sequence[str]) -> Array:
+        scores = rate(texts)[:, 0].clip(1e-9, 1 - 1e-9)
+        return np.asarray(np.log(scores / (1 - scores)))
+
+    return _log_odds
 
 
 def _rated(score: Scores, rows: Sequence[Row]) -> Array:
@@ -123,7 +131,7 @@ def main() -> None:
     )
     bounds = Bounds(
         labelled.read(arguments.data), recipe=Recipe(**training["recipe"]), baseline=figures["baselines"][WORDS],
-        out=directory / "bounds",
+        directory=directory,
     )  # fmt: skip
     found = {
         "weights": digest_file(directory / FILES["encoder"], fresh=True),

@@ -368,7 +368,7 @@ def test_fewer_rows_of_one_set_are_a_part_of_more_and_nothing_else_changes(rows:
 
 
 def test_bounds_tell_growth_with_rows_and_what_all_reach_together(
-    made: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from orca_guard_toxicity.recipe import bounds
     from orca_guard_toxicity.recipe.figures import allowed
@@ -378,17 +378,16 @@ def test_bounds_tell_growth_with_rows_and_what_all_reach_together(
     monkeypatch.setattr(bounds, "OTHERS", (1,))
     lines: list[str] = []
     measured = bounds.Bounds(
-        rows, recipe=Recipe(**TINY), baseline={"terms": "words"}, out=tmp_path, log=lines.append
+        rows, recipe=Recipe(**TINY), baseline={"terms": "words"}, directory=made, log=lines.append
     )  # fmt: skip
     growth, together = measured.growth(), measured.together()
     whole = [row for row in labelled.training(rows) if row.fold and row.source == TOXIGEN]
     assert 0 < growth[0]["rows"] < growth[1]["rows"] == len(whole)
-    assert (tmp_path / "share-1.0" / "model.safetensors").read_bytes() == (made / "model.safetensors").read_bytes()
-    assert (tmp_path / "seed-1" / "model.safetensors").read_bytes() != (made / "model.safetensors").read_bytes()
+    assert (made / "bounds" / "seed-1" / "model.safetensors").read_bytes() != (made / "model.safetensors").read_bytes()
     assert set(together["sets"]) == set(labelled.LABELLED)
     assert all(each["scorer"]["value"] > 0.8 for each in together["sets"].values())
     trained = [line for line in lines if line.startswith("Training ")]
-    assert trained == ["Training share-0.5", "Training share-1.0", "Training seed-1"]
+    assert trained == ["Training share-0.5", "Training seed-1"]
     page = allowed({"growth": growth, "together": together})
     assert f"| {growth[1]['rows']} |" in page
     assert "2 encoders" in page
